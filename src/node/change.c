@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lists a change is made of. Both grow by doubling and keep no capacity: it is always the power of two
+ * that the count has reached, so a list is full exactly when its count is zero or a power of two.
+ *
+ * Invariant: preshared keys lie in the list of peers, so memory that list leaves behind is wiped before it is freed;
+ * that is why realloc() is not used.
+ */
+#include "node/change.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_full(size_t count)
+{
+	return (count & (count - 1)) == 0;
+}
+
+/* A larger copy of a full list. NULL: no memory, and the old list is still good. */
+static void *grow(void *old, size_t count, size_t item_size)
+{
+	void *list = malloc((count ? 2 * count : 1) * item_size);
+
+	if (!list)
+		return NULL;
+	if (count) {
+		memcpy(list, old, count * item_size);
+		crypto_wipe(old, count * item_size);
+	}
+	free(old);
+	return list;
+}
+
+struct change_peer *change_add_peer(struct change *c)
+{
+	struct change_peer *p;
+
+	if (c->peer_count >= CHANGE_PEERS_MAX)
+		return NULL;
+	if (is_full(c->peer_count)) {
+		p = grow(c->peers, c->peer_count, sizeof(*p));
+		if (!p)
+			return NULL;
+		c->peers = p;
+	}
+	p = &c->peers[c->peer_count++];
+	memset(p, 0, sizeof(*p));
+	return p;
+}
+
+bool change_add_allowed(struct change_peer *p, const struct ip_prefix *prefix, bool remove)
+{
+	struct change_allowed *a;
+
+	if (p->allowed_count >= CHANGE_ALLOWED_MAX)
+		return false;
+	if (is_full(p->allowed_count)) {
+		a = grow(p->allowed, p->allowed_count, sizeof(*a));
+		if (!a)
+			return false;
+		p->allowed = a;
+	}
+	a = &p->allowed[p->allowed_count++];
+	a->prefix = *prefix;
+	a->remove = remove;
+	return true;
+}
+
+void change_clear_allowed(struct change_peer *p)
+{
+	free(p->allowed);
+	p->allowed = NULL;
+	p->allowed_count = 0;
+}
+
+/* By public key, then by place; the peers lie in one array, so their addresses are their order. */
+static int compare_peers(const void *a, const void *b)
+{
+	const struct change_peer *const *x = a, *const *y = b;
+	int by_key = memcmp((*x)->public_key, (*y)->public_key, KEY_LEN);
+
+	return by_key ? by_key : (*x > *y) - (*x < *y);
+}
+
+bool change_first_peers(const struct change *c, bool *first)
+{
+	const struct change_peer **order;
+
+	if (!c->peer_count)
+		return true;
+	order = malloc(c->peer_count * sizeof(const struct change_peer *));
+	if (!order)
+		return false;
+	for (size_t i = 0; i < c->peer_count; i++)
+		order[i] = &c->peers[i];
+	qsort(order, c->peer_count, sizeof(const struct change_peer *), compare_peers);
+	for (size_t i = 0; i < c->peer_count; i++)
+		first[order[i] - c->peers] =
+			i == 0 || memcmp(order[i - 1]->public_key, order[i]->public_key, KEY_LEN) != 0;
+	free(order);
+	return true;
+}
+
+void change_done(struct change *c)
+{
+	for (size_t i = 0; i < c->peer_count; i++)
+		change_clear_allowed(&c->peers[i]);
+	if (c->peers)
+		crypto_wipe(c->peers, c->peer_count * sizeof(*c->peers));
+	free(c->peers);
+	crypto_wipe(c, sizeof(*c));
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A config back to text, for SaveConfig: first what wg-quick writes, in its order, then wg's keys. What is off
+ * or unset is left out. Only a second [Peer] of the same key says so: there, "off" takes back what the first one gave.
+ *
+ * Invariant: config_parse() of the result gives the same config, and its text is then the same too.
+ */
+#include "node/config.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { ALLOWED_A_LINE = 32 };	/* keeps lines far below CONFIG_LINE_MAX */
+
+static void format_strings(struct text *out, const char *key, const struct config_strings *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		text_addf(out, "%s = %s\n", key, list->v[i]);
+}
+
+static void format_key(struct text *out, const char *name, const uint8_t key[KEY_LEN])
+{
+	char base64[KEY_BASE64_MAX];
+
+	text_addf(out, "%s = %s\n", name, key_to_base64(base64, key));
+	crypto_wipe(base64, sizeof(base64));
+}
+
+static void format_table(const struct config *c, struct text *out)
+{
+	if (c->table_text)
+		text_addf(out, "Table = %s\n", c->table_text);
+	else if (c->table == TABLE_OFF)
+		text_add(out, "Table = off\n");
+	else if (c->table == TABLE_NUMBER)
+		text_addf(out, "Table = %" PRIu32 "\n", c->table_number);
+}
+
+static void format_interface(const struct config *c, struct text *out)
+{
+	static const char *const hooks[HOOK_KINDS] = {
+		[HOOK_PRE_UP] = "PreUp",
+		[HOOK_POST_UP] = "PostUp",
+		[HOOK_PRE_DOWN] = "PreDown",
+		[HOOK_POST_DOWN] = "PostDown",
+	};
+	char address[PREFIX_TEXT_MAX];
+
+	text_add(out, "[Interface]\n");
+	for (size_t i = 0; i < c->address_count; i++)
+		text_addf(out, "Address = %s\n", ip_prefix_format(&c->addresses[i], address));
+	format_strings(out, "DNS", &c->dns);
+	format_strings(out, "DNS", &c->dns_search);
+	if (c->mtu)
+		text_addf(out, "MTU = %" PRIu32 "\n", c->mtu);
+	format_table(c, out);
+	if (c->save_config)
+		text_add(out, "SaveConfig = true\n");
+	for (size_t i = 0; i < HOOK_KINDS; i++)
+		format_strings(out, hooks[i], &c->hooks[i]);
+	if (c->change.listen_port)
+		text_addf(out, "ListenPort = %u\n", (unsigned int)c->change.listen_port);
+	if (c->change.fwmark)
+		text_addf(out, "FwMark = 0x%" PRIx32 "\n", c->change.fwmark);
+	if (c->private_key_file)
+		text_addf(out, "PrivateKeyFile = %s\n", c->private_key_file);
+	else if (!crypto_is_zero(c->change.private_key, KEY_LEN))
+		format_key(out, "PrivateKey", c->change.private_key);
+}
+
+static void format_allowed(const struct change_peer *p, struct text *out)
+{
+	char prefix[PREFIX_TEXT_MAX];
+
+	for (size_t i = 0; i < p->allowed_count; i++) {
+		text_add(out, i % ALLOWED_A_LINE == 0 ? "AllowedIPs = " : ", ");
+		text_add(out, ip_prefix_format(&p->allowed[i].prefix, prefix));
+		if (i + 1 == p->allowed_count || (i + 1) % ALLOWED_A_LINE == 0)
+			text_add(out, "\n");
+	}
+}
+
+static void format_peer(const struct change_peer *p, bool first, struct text *out)
+{
+	char endpoint[ENDPOINT_TEXT_MAX];
+
+	text_add(out, "\n[Peer]\n");
+	format_key(out, "PublicKey", p->public_key);
+	if ((p->bits & CHANGE_PEER_NAME) && p->name[0])
+		text_addf(out, "Name = %s\n", p->name);
+	if ((p->bits & CHANGE_PEER_PSK) && (!first || !crypto_is_zero(p->psk, KEY_LEN)))
+		format_key(out, "PresharedKey", p->psk);
+	format_allowed(p, out);
+	if (p->bits & CHANGE_PEER_ENDPOINT_NAME)
+		text_addf(out, "Endpoint = %s\n", p->endpoint_name);
+	else if (p->bits & CHANGE_PEER_ENDPOINT)
+		text_addf(out, "Endpoint = %s\n", endpoint_format(&p->endpoint, endpoint));
+	if ((p->bits & CHANGE_PEER_KEEPALIVE) && p->keepalive_s)
+		text_addf(out, "PersistentKeepalive = %u\n", (unsigned int)p->keepalive_s);
+	else if ((p->bits & CHANGE_PEER_KEEPALIVE) && !first)
+		text_add(out, "PersistentKeepalive = off\n");
+}
+
+void config_format(const struct config *c, struct text *out)
+{
+	bool *first = calloc(c->change.peer_count + 1, sizeof(*first));
+
+	if (!first || !change_first_peers(&c->change, first)) {
+		out->failed = true;
+		free(first);
+		return;
+	}
+	format_interface(c, out);
+	for (size_t i = 0; i < c->change.peer_count; i++)
+		format_peer(&c->change.peers[i], first[i], out);
+	free(first);
+}

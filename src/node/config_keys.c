@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keys of the config file: one setter each, and the table of them at the end. A setter gets a value of its own,
+ * without comment and outer blanks, which it may cut up.
+ *
+ * wg(8) and wg-quick(8) read differently, and both ways are kept: wg's keys lose all blanks before anything else happens, and their
+ * lists want single commas; wg-quick's keep theirs and split lists at blanks and commas alike. Where a value may be
+ * an ip(8) argument, numbers and netmasks are read as ip reads them.
+ */
+#include "node/config_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/words.h"
+
+enum { PATH_MAX_LEN = 4095 };
+
+static bool add_string(struct config_strings *list, const char *s)
+{
+	bool full = (list->count & (list->count - 1)) == 0;
+	char **v;
+
+	if (full) {
+		v = realloc(list->v, (list->count ? 2 * list->count : 1) * sizeof(*v));
+		if (!v)
+			return false;
+		list->v = v;
+	}
+	list->v[list->count] = word_copy(s);
+	return list->v[list->count] && ++list->count;
+}
+
+/* [Interface]: wg's keys */
+
+static bool set_private_key(struct config_parser *p, char *value)
+{
+	if (p->c->private_key_file)
+		return config_fail(p, "there is a PrivateKeyFile already");
+	if (!key_from_base64(p->c->change.private_key, value))
+		return config_fail(p, "not a key of 44 base64 characters");
+	p->has_private_key = true;
+	return true;
+}
+
+static bool set_listen_port(struct config_parser *p, char *value)
+{
+	uint32_t port;
+
+	if (!word_to_number(value, RADIX_10, UINT16_MAX, &port))
+		return config_fail_at(p, value, "is not a port, 0 to 65535");
+	p->c->change.listen_port = (uint16_t)port;
+	return true;
+}
+
+static bool set_fwmark(struct config_parser *p, char *value)
+{
+	uint32_t mark = 0;
+
+	if (!word_equal(value, "off") && !word_to_number(value, RADIX_10_16, UINT32_MAX, &mark))
+		return config_fail_at(p, value, "is neither 'off' nor a number, 0 to 0xffffffff");
+	p->c->change.fwmark = mark;
+	return true;
+}
+
+/* [Interface]: wg-quick's keys, and ours */
+
+static bool set_private_key_file(struct config_parser *p, char *value)
+{
+	char *path;
+
+	if (p->has_private_key)
+		return config_fail(p, "there is a PrivateKey already");
+	if (!*value)
+		return config_fail(p, "an empty value is not a path");
+	for (size_t i = 0; value[i]; i++)
+		if (i >= PATH_MAX_LEN || (unsigned char)value[i] < ' ' || value[i] == 0x7f)
+			return config_fail(p, "too long, or with control characters");
+	path = word_copy(value);
+	if (!path)
+		return config_fail_memory(p);
+	free(p->c->private_key_file);
+	p->c->private_key_file = path;
+	return true;
+}
+
+/* A length that is a netmask, as ip(8) takes them: turn it into a number of bits. */
+static bool parse_netmask(const char *text, uint8_t *len)
+{
+	struct ip_addr mask;
+	uint32_t bits;
+
+	if (!ip_addr_parse(text, &mask) || mask.family != IP_V4)
+		return false;
+	bits = (uint32_t)mask.bytes[0] << 24 | (uint32_t)mask.bytes[1] << 16 |
+	       (uint32_t)mask.bytes[2] << 8 | mask.bytes[3];
+	if (~bits & (~bits + 1))
+		return false;
+	for (*len = 0; bits; bits <<= 1)
+		++*len;
+	return true;
+}
+
+static bool parse_address(char *text, struct ip_prefix *out)
+{
+	char *slash = strchr(text, '/');
+	bool good;
+
+	if (ip_prefix_parse(text, out))
+		return true;
+	if (!slash)
+		return false;
+	*slash = 0;
+	good = ip_addr_parse(text, &out->addr) && out->addr.family == IP_V4 && parse_netmask(slash + 1, &out->len);
+	*slash = '/';
+	return good;
+}
+
+static bool add_addresses(struct config_parser *p, char *value)
+{
+	struct config *c = p->c;
+	struct ip_prefix address, *list;
+	char *word;
+
+	while ((word = words_next(&value))) {
+		if (!parse_address(word, &address))
+			return config_fail_at(p, word, "is not ADDRESS or ADDRESS/LENGTH");
+		if ((c->address_count & (c->address_count - 1)) == 0) {
+			list = realloc(c->addresses, (c->address_count ? 2 * c->address_count : 1) * sizeof(*list));
+			if (!list)
+				return config_fail_memory(p);
+			c->addresses = list;
+		}
+		c->addresses[c->address_count++] = address;
+	}
+	return true;
+}
+
+/* What wg-quick takes for a server: (^[0-9.]+$)|(^.*:.*$). The rest is a search domain. */
+static bool is_dns_server(const char *word)
+{
+	return strchr(word, ':') || strspn(word, "0123456789.") == strlen(word);
+}
+
+static bool add_dns(struct config_parser *p, char *value)
+{
+	char *word;
+
+	while ((word = words_next(&value))) {
+		for (const char *s = word; *s; s++)
+			if (*s < '!' || *s > '~')
+				return config_fail(p, "only printable ASCII characters can be in an address or a domain");
+		if (!add_string(is_dns_server(word) ? &p->c->dns : &p->c->dns_search, word))
+			return config_fail_memory(p);
+	}
+	return true;
+}
+
+static bool set_mtu(struct config_parser *p, char *value)
+{
+	uint32_t mtu = 0;
+
+	if (*value && (!word_to_number(value, RADIX_ANY, CONFIG_MTU_MAX, &mtu) || mtu < CONFIG_MTU_MIN))
+		return config_fail_at(p, value, "is not an MTU, 576 to 65535");
+	p->c->mtu = mtu;
+	return true;
+}
+
+/* A name that /etc/iproute2/rt_tables could hold: what begins with a digit is a number gone wrong. */
+static bool is_table_name(const char *s)
+{
+	if (word_is_digit(*s) || *s == '-')
+		return false;
+	for (; *s; s++)
+		if (*s < '!' || *s > '~')
+			return false;
+	return true;
+}
+
+static bool parse_table(const char *value, struct config *c)
+{
+	static const struct {
+		const char *name;
+		uint32_t number;
+	} known[] = { { "main", 254 }, { "default", 253 }, { "local", 255 }, { "unspec", 254 } };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(value, known[i].name) != 0)
+			continue;
+		c->table = TABLE_NUMBER;
+		c->table_number = known[i].number;
+		return true;
+	}
+	if (!*value || word_equal(value, "auto")) {
+		c->table = TABLE_AUTO;
+	} else if (word_equal(value, "off")) {
+		c->table = TABLE_OFF;
+	} else if (word_to_number(value, RADIX_ANY, UINT32_MAX, &c->table_number)) {
+		c->table = TABLE_NUMBER;
+		if (!c->table_number)
+			c->table_number = 254;	/* to the kernel, 0 is main */
+	} else {
+		c->table = TABLE_NAME;
+		return is_table_name(value);
+	}
+	return true;
+}
+
+static bool set_table(struct config_parser *p, char *value)
+{
+	char *text = NULL;
+
+	if (!parse_table(value, p->c))
+		return config_fail_at(p, value, "is neither 'off', 'auto' nor the number or name of a table");
+	if (*value && !(text = word_copy(value)))
+		return config_fail_memory(p);
+	free(p->c->table_text);
+	p->c->table_text = text;
+	return true;
+}
+
+static bool set_save_config(struct config_parser *p, char *value)
+{
+	p->c->save_config = word_equal(value, "true");
+	if (!p->c->save_config && !word_equal(value, "false"))
+		return config_fail_at(p, value, "is neither 'true' nor 'false'");
+	return true;
+}
+
+static bool add_hook(struct config_parser *p, enum config_hook hook, const char *value)
+{
+	if (*value && !add_string(&p->c->hooks[hook], value))
+		return config_fail_memory(p);
+	return true;
+}
+
+static bool add_pre_up(struct config_parser *p, char *value)
+{
+	return add_hook(p, HOOK_PRE_UP, value);
+}
+
+static bool add_post_up(struct config_parser *p, char *value)
+{
+	return add_hook(p, HOOK_POST_UP, value);
+}
+
+static bool add_pre_down(struct config_parser *p, char *value)
+{
+	return add_hook(p, HOOK_PRE_DOWN, value);
+}
+
+static bool add_post_down(struct config_parser *p, char *value)
+{
+	return add_hook(p, HOOK_POST_DOWN, value);
+}
+
+/* [Peer] */
+
+static bool set_public_key(struct config_parser *p, char *value)
+{
+	if (!key_from_base64(p->peer->public_key, value))
+		return config_fail(p, "not a key of 44 base64 characters");
+	p->peer_has_key = true;
+	return true;
+}
+
+static bool set_preshared_key(struct config_parser *p, char *value)
+{
+	if (!key_from_base64(p->peer->psk, value))
+		return config_fail(p, "not a key of 44 base64 characters");
+	p->peer->bits |= CHANGE_PEER_PSK;
+	return true;
+}
+
+/* wg's way: nothing at all, or good prefixes between single commas. */
+static bool add_allowed_ips(struct config_parser *p, char *value)
+{
+	struct ip_prefix prefix;
+	char *comma;
+
+	for (char *item = value; item && *value; item = comma ? comma + 1 : NULL) {
+		comma = strchr(item, ',');
+		if (comma)
+			*comma = 0;
+		if (*item == '+' || *item == '-')
+			return config_fail_at(p, item, "has a sign, which only 'wg set' knows");
+		if (!ip_prefix_parse(item, &prefix))
+			return config_fail_at(p, item, "is not ADDRESS or ADDRESS/LENGTH");
+		ip_prefix_mask(&prefix);
+		if (!change_add_allowed(p->peer, &prefix, false))
+			return config_fail_memory(p);
+	}
+	return true;
+}
+
+static bool set_keepalive(struct config_parser *p, char *value)
+{
+	uint32_t seconds = 0;
+
+	if (!word_equal(value, "off") && !word_to_number(value, RADIX_10, UINT16_MAX, &seconds))
+		return config_fail_at(p, value, "is neither 'off' nor a number of seconds, 0 to 65535");
+	p->peer->keepalive_s = (uint16_t)seconds;
+	p->peer->bits |= CHANGE_PEER_KEEPALIVE;
+	return true;
+}
+
+/* Read one UTF-8 sequence. False: overlong, cut short, a surrogate, or beyond Unicode. */
+static bool take_character(const unsigned char **s, uint32_t *out)
+{
+	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+	uint32_t c = *(*s)++;
+	unsigned int more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+
+	if ((c >= 0x80 && c < 0xc0) || c >= 0xf8)
+		return false;
+	if (more)
+		c &= 0x3fu >> more;
+	for (unsigned int i = 0; i < more; i++) {
+		if ((**s & 0xc0) != 0x80)
+			return false;
+		c = c << 6 | (*(*s)++ & 0x3fu);
+	}
+	*out = c;
+	return c >= least[more] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
+}
+
+/* Whether a character shows up in a line of status: no blanks, controls, or marks without width or that turn the text. */
+static bool is_printable(uint32_t c)
+{
+	static const uint32_t bad[][2] = {
+		{ 0, ' ' }, { 0x7f, 0xa0 }, { 0xad, 0xad }, { 0x1680, 0x1680 }, { 0x2000, 0x200f }, { 0x2028, 0x202f },
+		{ 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0xfeff, 0xfeff }, { 0xfff9, 0xffff },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (c >= bad[i][0] && c <= bad[i][1])
+			return false;
+	return true;
+}
+
+static bool set_name(struct config_parser *p, char *value)
+{
+	size_t len = strlen(value);
+	uint32_t c;
+
+	if (!len || len > NAME_MAX_LEN)
+		return config_fail_at(p, value, "is not a name of 1 to 63 bytes");
+	for (const unsigned char *s = (const unsigned char *)value; *s;)
+		if (!take_character(&s, &c) || !is_printable(c))
+			return config_fail_at(p, value, "has blanks or unprintable characters");
+	memcpy(p->peer->name, value, len + 1);
+	p->peer->bits |= CHANGE_PEER_NAME;
+	return true;
+}
+
+/* Endpoint */
+
+/* Cut HOST:PORT or [HOST]:PORT in two, the last colon counts; the host is copied without its brackets. */
+static bool split_endpoint(const char *value, char host[HOST_MAX_LEN + 1], uint16_t *port)
+{
+	bool brackets = *value == '[';
+	const char *start = value + brackets;
+	const char *end = brackets ? strchr(value, ']') : strrchr(value, ':');
+	uint32_t number;
+	size_t len;
+
+	if (!end || (brackets && end[1] != ':'))
+		return false;
+	len = (size_t)(end - start);
+	if (!len || len > HOST_MAX_LEN || !word_to_number(end + 1 + brackets, RADIX_10, UINT16_MAX, &number) || !number)
+		return false;
+	memcpy(host, start, len);
+	host[len] = 0;
+	*port = (uint16_t)number;
+	return true;
+}
+
+static bool is_host_name(const char *host)
+{
+	if (strspn(host, "0123456789.") == strlen(host))
+		return false;		/* an IPv4 address gone wrong */
+	for (const char *s = host; *s; s++)
+		if (!word_is_alnum(*s) && *s != '-' && *s != '.' && *s != '_')
+			return false;
+	return *host != '-' && *host != '.';
+}
+
+static bool keep_endpoint(struct change_peer *peer, const struct endpoint *e)
+{
+	peer->endpoint = *e;
+	peer->bits |= CHANGE_PEER_ENDPOINT;
+	peer->bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT_NAME;
+	return true;
+}
+
+static bool keep_endpoint_name(struct config_parser *p, const char *host, uint16_t port)
+{
+	struct text name = { 0 };
+
+	text_addf(&name, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned int)port);
+	if (name.failed) {
+		text_done(&name);
+		return config_fail_memory(p);
+	}
+	memcpy(p->peer->endpoint_name, name.s, name.len + 1);
+	text_done(&name);
+	p->peer->bits |= CHANGE_PEER_ENDPOINT_NAME;
+	p->peer->bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT;
+	return true;
+}
+
+/* ADDRESS%SCOPE: a number is the scope itself, a name has to be looked up by whoever resolves names. */
+static bool set_scoped(struct config_parser *p, const char *value, char *host, uint16_t port)
+{
+	char *percent = strchr(host, '%');
+	struct endpoint e = { .port = port };
+	bool local;
+
+	*percent = 0;
+	local = ip_addr_parse(host, &e.addr) && ip_addr_is_link_local(&e.addr);
+	*percent = '%';
+	if (!local)
+		return config_fail_at(p, value, "has a scope, which only an address of fe80::/10 can have");
+	if (word_to_number(percent + 1, RADIX_10, UINT32_MAX, &e.scope) && e.scope)
+		return keep_endpoint(p->peer, &e);
+	if (!config_interface_name(percent + 1))
+		return config_fail_at(p, value, "has no interface behind '%'");
+	return keep_endpoint_name(p, host, port);
+}
+
+static bool set_endpoint(struct config_parser *p, char *value)
+{
+	char host[HOST_MAX_LEN + 1];
+	struct endpoint e = { 0 };
+
+	if (!split_endpoint(value, host, &e.port))
+		return config_fail_at(p, value, "is not HOST:PORT, ADDRESS:PORT or [ADDRESS]:PORT");
+	if (strchr(host, '%'))
+		return set_scoped(p, value, host, e.port);
+	if (ip_addr_parse(host, &e.addr))
+		return keep_endpoint(p->peer, &e);
+	if (!is_host_name(host))
+		return config_fail_at(p, value, "has neither an address nor a host name before the port");
+	return keep_endpoint_name(p, host, e.port);
+}
+
+/* The table */
+
+static const struct config_key keys[] = {
+	{ "PrivateKey", SECTION_INTERFACE, READ_BY_WG, set_private_key },
+	{ "ListenPort", SECTION_INTERFACE, READ_BY_WG, set_listen_port },
+	{ "FwMark", SECTION_INTERFACE, READ_BY_WG, set_fwmark },
+	{ "PrivateKeyFile", SECTION_INTERFACE, READ_BY_QUICK, set_private_key_file },
+	{ "Address", SECTION_INTERFACE, READ_BY_QUICK, add_addresses },
+	{ "DNS", SECTION_INTERFACE, READ_BY_QUICK, add_dns },
+	{ "MTU", SECTION_INTERFACE, READ_BY_QUICK, set_mtu },
+	{ "Table", SECTION_INTERFACE, READ_BY_QUICK, set_table },
+	{ "SaveConfig", SECTION_INTERFACE, READ_BY_QUICK, set_save_config },
+	{ "PreUp", SECTION_INTERFACE, READ_BY_QUICK, add_pre_up },
+	{ "PostUp", SECTION_INTERFACE, READ_BY_QUICK, add_post_up },
+	{ "PreDown", SECTION_INTERFACE, READ_BY_QUICK, add_pre_down },
+	{ "PostDown", SECTION_INTERFACE, READ_BY_QUICK, add_post_down },
+	{ "PublicKey", SECTION_PEER, READ_BY_WG, set_public_key },
+	{ "PresharedKey", SECTION_PEER, READ_BY_WG, set_preshared_key },
+	{ "AllowedIPs", SECTION_PEER, READ_BY_WG, add_allowed_ips },
+	{ "Endpoint", SECTION_PEER, READ_BY_WG, set_endpoint },
+	{ "PersistentKeepalive", SECTION_PEER, READ_BY_WG, set_keepalive },
+	{ "Name", SECTION_PEER, READ_BY_QUICK, set_name },
+};
+
+/* Whether 'word' is the key 'k', with the blanks inside that wg does not see. */
+static bool is_key(const struct config_key *k, const char *word)
+{
+	const char *name = k->name;
+
+	for (; *word; word++) {
+		if (k->reader == READ_BY_WG && word_is_blank(*word))
+			continue;
+		if (!*name || word_lower(*word) != word_lower(*name++))
+			return false;
+	}
+	return !*name;
+}
+
+const struct config_key *config_key_find(const char *word)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (is_key(&keys[i], word))
+			return &keys[i];
+	return NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_NODE_CONFIG_KEYS_H
+#define MESHD_NODE_CONFIG_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "node/config.h"
+
+/* What the two halves of the config parser share: config.c reads lines, config_keys.c knows the keys. */
+
+enum config_section {
+	SECTION_NONE,
+	SECTION_INTERFACE,
+	SECTION_PEER,
+};
+
+/* A file being read. */
+struct config_parser {
+	struct config *c;
+	struct text *error;
+	const char *file;
+	size_t line;
+	const char *key;		/* the one being read, as we spell it; NULL outside */
+	enum config_section section;
+	bool has_private_key;		/* PrivateKey was given, be it zero */
+	struct change_peer *peer;	/* of the [Peer] being read... */
+	size_t peer_line;		/* ...which began here... */
+	bool peer_has_key;		/* ...and has a PublicKey */
+};
+
+enum config_reader {
+	READ_BY_WG,		/* blanks mean nothing, anywhere */
+	READ_BY_QUICK,
+};
+
+struct config_key {
+	const char *name;
+	enum config_section section;
+	enum config_reader reader;
+	bool (*set)(struct config_parser *p, char *value);	/* false: config_fail() was called */
+};
+
+/* The key a line begins with, or NULL. */
+const struct config_key *config_key_find(const char *word);
+
+/* Write the error; all return false, so that a setter can end with one. The second shows what is wrong, if it may. */
+bool config_fail(struct config_parser *p, const char *reason);
+bool config_fail_at(struct config_parser *p, const char *item, const char *reason);
+bool config_fail_memory(struct config_parser *p);
+
+#endif

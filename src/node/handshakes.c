@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handshake messages, from the lane's ring to the node's output: the part of kernel WireGuard's
+ * receive.c and send.c that is not data.
+ *
+ * Under load - more messages wait than NODE_LOADED_QUEUE, now or a second ago - an initiation or response must carry a valid
+ * MAC2, and its source must keep to its rate, before any X25519 is spent on it; without MAC2 it
+ * gets a cookie reply.
+ */
+#include <string.h>
+
+#include "node/inside.h"
+
+/* Random, but for the low bits, which say sub-session 0 and the home lane (doc/protocol.md): lane 0 today. */
+enum { INDEX_RESERVED = 0x7ff };
+
+static uint32_t index_draw(struct node *n)
+{
+	uint32_t index;
+
+	do {
+		index = rng_u32(&n->rng) & ~(uint32_t)INDEX_RESERVED;
+	} while (!index || u32map_get(&n->handshakes, index) || u32map_get(&n->lane.indices, index));
+	return index;
+}
+
+/* Give the peer's handshake a new index; the one it had is forgotten. 0: no memory. */
+static uint32_t index_new(struct node *n, struct peer *p)
+{
+	uint32_t index = index_draw(n);
+
+	if (!u32map_set(&n->handshakes, index, p))
+		return 0;
+	if (p->handshake_index)
+		u32map_remove(&n->handshakes, p->handshake_index);
+	p->handshake_index = index;
+	return index;
+}
+
+static void index_forget(struct node *n, struct peer *p)
+{
+	u32map_remove(&n->handshakes, p->handshake_index);
+	p->handshake_index = 0;
+}
+
+/* The next place in the output. The caller has seen that there is one. */
+static uint8_t *out_add(struct node *n, const struct path_addr *path, uint32_t len)
+{
+	struct dgram *d = &n->out[n->out_count];
+
+	d->data = n->out_bytes[n->out_count++];
+	d->len = len;
+	d->tos = NODE_HANDSHAKE_TOS;
+	d->path = *path;
+	return d->data;
+}
+
+static bool out_full(const struct node *n)
+{
+	return n->out_count == NODE_OUT_MAX;
+}
+
+/* What sending a handshake message does to the peer's timers and counters. */
+static void handshake_message_sent(struct node *n, struct peer *p, uint32_t len, struct instant now)
+{
+	p->data.tx_bytes += len;
+	n->handshakes_sent++;
+	rekey_any_traversed(&p->rekey, now.mono_us);
+	rekey_any_sent(&p->rekey);
+}
+
+static void send_initiation(struct node *n, struct peer *p, struct instant now)
+{
+	struct wg_initiation m;
+	uint32_t index = index_new(n, p);
+	uint8_t *msg;
+
+	if (!index)
+		return;
+	noise_timestamp(n->stamp, now.wall_ns);
+	if (!noise_create_initiation(&p->handshake, &n->identity, index, n->stamp, &n->rng, &m)) {
+		index_forget(n, p);
+		return;
+	}
+	rekey_initiation_sent(&p->rekey, now.mono_us, &n->rng);
+	if (p->data.endpoint_loops) {
+		n->lane.drops[DROP_ENDPOINT_LOOP]++;
+		return;
+	}
+	msg = out_add(n, &p->data.path, WG_INITIATION_LEN);
+	wg_initiation_write(msg, &m);
+	cookie_maker_sign(&p->cookies, msg, WG_INITIATION_LEN, now.mono_us);
+	handshake_message_sent(n, p, WG_INITIATION_LEN, now);
+}
+
+static bool can_initiate(const struct node *n, const struct peer *p, struct instant now)
+{
+	return n->up && n->identity.set && p->handshake.possible &&
+	       p->data.path.remote.addr.family != IP_NONE && rekey_may_initiate(&p->rekey, now.mono_us);
+}
+
+void peer_initiate(struct node *n, struct peer *p, struct instant now)
+{
+	if (!can_initiate(n, p, now))
+		return;
+	if (out_full(n)) {
+		rekey_initiation_postponed(&p->rekey, now.mono_us);
+		return;
+	}
+	rekey_restart_attempts(&p->rekey);
+	send_initiation(n, p, now);
+}
+
+void peer_retry(struct node *n, struct peer *p, struct instant now)
+{
+	/* Perhaps the local address is the trouble: let the kernel choose anew. */
+	p->data.path.local = (struct ip_addr){ 0 };
+	p->data.path.ifindex = 0;
+	if (can_initiate(n, p, now))
+		send_initiation(n, p, now);
+}
+
+/* Turn a finished handshake into a session. */
+static bool begin_session(struct node *n, struct peer *p, struct instant now)
+{
+	struct noise_keys keys;
+	struct keypair *k = NULL;
+
+	if (noise_begin_session(&p->handshake, &keys))
+		k = keypair_new(&keys, now.mono_us);
+	crypto_wipe(&keys, sizeof(keys));
+	index_forget(n, p);
+	if (!k || !lane_install(&n->lane, &p->data, k))
+		return false;
+	rekey_session_derived(&p->rekey, now.mono_us);
+	return true;
+}
+
+static void drop(struct node *n, enum drop_reason reason)
+{
+	n->lane.drops[reason]++;
+}
+
+static void drop_for(struct node *n, enum noise_verdict verdict)
+{
+	switch (verdict) {
+	case NOISE_OK:
+		break;
+	case NOISE_FORGED:
+		drop(n, DROP_HANDSHAKE_FORGED);
+		break;
+	case NOISE_REPLAYED:
+		drop(n, DROP_HANDSHAKE_REPLAYED);
+		break;
+	case NOISE_FLOODED:
+		drop(n, DROP_HANDSHAKE_FLOODED);
+		break;
+	case NOISE_UNEXPECTED:
+		drop(n, DROP_HANDSHAKE_UNEXPECTED);
+		break;
+	}
+}
+
+/* A handshake message authenticated: its source is where the peer is, and it counts as a sign of life. */
+static void handshake_message_received(struct node *n, struct peer *p, const struct lane_handshake *h,
+				       struct instant now)
+{
+	p->data.rx_bytes += h->len;
+	lane_set_path(&n->lane, &p->data, &h->from);
+	rekey_any_received(&p->rekey);
+	rekey_any_traversed(&p->rekey, now.mono_us);
+}
+
+static void send_response(struct node *n, struct peer *p, struct instant now)
+{
+	struct wg_response m;
+	uint32_t index = index_new(n, p);
+	uint8_t *msg;
+
+	if (!index || !noise_create_response(&p->handshake, index, &n->rng, &m)) {
+		drop(n, DROP_HANDSHAKE_FORGED);
+		return;
+	}
+	/* Ready to open before the other side can send: the session first, then the message. */
+	if (!begin_session(n, p, now))
+		return;
+	rekey_response_sent(&p->rekey, now.mono_us);
+	msg = out_add(n, &p->data.path, WG_RESPONSE_LEN);
+	wg_response_write(msg, &m);
+	cookie_maker_sign(&p->cookies, msg, WG_RESPONSE_LEN, now.mono_us);
+	handshake_message_sent(n, p, WG_RESPONSE_LEN, now);
+}
+
+static void take_initiation(struct node *n, const struct lane_handshake *h, struct instant now)
+{
+	struct wg_initiation m;
+	struct noise_offer offer;
+	enum noise_verdict verdict;
+	struct peer *p;
+
+	wg_initiation_read(&m, h->msg);
+	verdict = noise_read_initiation(&offer, &n->identity, &m);
+	if (verdict != NOISE_OK) {
+		drop_for(n, verdict);
+		return;
+	}
+	p = node_find(n, offer.remote_static);
+	if (!p) {
+		crypto_wipe(&offer, sizeof(offer));
+		drop(n, DROP_UNKNOWN_PEER);
+		return;
+	}
+	verdict = noise_accept_initiation(&p->handshake, &offer, now.mono_us);
+	if (verdict != NOISE_OK) {
+		drop_for(n, verdict);
+		return;
+	}
+	n->handshakes_received++;
+	handshake_message_received(n, p, h, now);
+	send_response(n, p, now);
+	peer_rearm(n, p);
+}
+
+static void take_response(struct node *n, const struct lane_handshake *h, struct instant now)
+{
+	struct wg_response m;
+	enum noise_verdict verdict;
+	struct peer *p;
+
+	wg_response_read(&m, h->msg);
+	p = u32map_get(&n->handshakes, m.receiver);
+	if (!p) {
+		drop(n, DROP_HANDSHAKE_UNEXPECTED);
+		return;
+	}
+	verdict = noise_consume_response(&p->handshake, &n->identity, &m);
+	if (verdict != NOISE_OK) {
+		drop_for(n, verdict);
+		return;
+	}
+	n->handshakes_received++;
+	handshake_message_received(n, p, h, now);
+	if (begin_session(n, p, now)) {
+		rekey_handshake_complete(&p->rekey);
+		p->handshake_wall_ns = now.wall_ns;
+		n->handshakes_done++;
+		/* The responder waits for a first packet: what is waiting, or a keepalive. */
+		lane_want_keepalive(&n->lane, &p->data);
+	}
+	peer_rearm(n, p);
+}
+
+static void take_cookie_reply(struct node *n, const struct lane_handshake *h, struct instant now)
+{
+	struct wg_cookie_reply m;
+	struct keypair *k;
+	struct peer *p;
+
+	wg_cookie_reply_read(&m, h->msg);
+	p = u32map_get(&n->handshakes, m.receiver);
+	if (!p) {
+		/* It may answer a response of ours, whose index is a keypair's by now. */
+		k = u32map_get(&n->lane.indices, m.receiver);
+		if (k)
+			p = (struct peer *)k->owner;
+	}
+	if (!p || !cookie_reply_consume(&p->cookies, &m, now.mono_us))
+		drop(n, DROP_COOKIE_BAD);
+}
+
+static void send_cookie_reply(struct node *n, const struct lane_handshake *h, struct instant now)
+{
+	struct wg_cookie_reply reply;
+
+	cookie_reply_make(&n->checker, &reply, h->msg, h->len, &h->from.remote, now.mono_us, &n->rng);
+	wg_cookie_reply_write(out_add(n, &h->from, WG_COOKIE_REPLY_LEN), &reply);
+	n->handshakes_sent++;
+}
+
+static bool under_load(struct node *n, int64_t now_us)
+{
+	if (n->lane.handshake_count >= NODE_LOADED_QUEUE)
+		n->loaded_us = now_us;
+	return n->loaded_us && now_us - n->loaded_us < NODE_LOADED_MS * US_PER_MS;
+}
+
+/* Whether to work on an initiation or response; if not it has been answered or counted. */
+static bool admit(struct node *n, const struct lane_handshake *h, bool loaded, struct instant now)
+{
+	switch (cookie_check(&n->checker, h->msg, h->len, &h->from.remote, loaded, now.mono_us, &n->rng)) {
+	case COOKIE_BAD_MAC:
+		drop(n, DROP_BAD_MAC1);
+		return false;
+	case COOKIE_NO_COOKIE:
+		if (!loaded)
+			return true;
+		send_cookie_reply(n, h, now);
+		return false;
+	case COOKIE_VALID:
+		if (ratelimit_allow(&n->ratelimit, &h->from.remote.addr, now.mono_us))
+			return true;
+		drop(n, DROP_RATE_LIMITED);
+		return false;
+	}
+	return false;
+}
+
+static void take(struct node *n, const struct lane_handshake *h, bool loaded, struct instant now)
+{
+	unsigned int type = h->msg[0];
+
+	if (!n->identity.set) {
+		drop(n, DROP_NO_IDENTITY);
+		return;
+	}
+	if (type == WG_COOKIE_REPLY)
+		take_cookie_reply(n, h, now);
+	else if (!admit(n, h, loaded, now))
+		return;
+	else if (type == WG_INITIATION)
+		take_initiation(n, h, now);
+	else
+		take_response(n, h, now);
+}
+
+void node_take_handshakes(struct node *n, struct instant now)
+{
+	struct lane_handshake *h;
+
+	for (int i = 0; i < NODE_HANDSHAKES_A_TURN && !out_full(n); i++) {
+		bool loaded = under_load(n, now.mono_us);
+
+		h = lane_handshake_peek(&n->lane);
+		if (!h)
+			return;
+		if (n->up)
+			take(n, h, loaded, now);
+		lane_handshake_pop(&n->lane);
+	}
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_NODE_INSIDE_H
+#define MESHD_NODE_INSIDE_H
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/timers.h"
+#include "base/u32map.h"
+#include "node/change.h"
+#include "node/lane.h"
+#include "node/node.h"
+#include "transport/cookie.h"
+#include "transport/noise.h"
+#include "transport/ratelimit.h"
+#include "transport/rekey.h"
+
+/*
+ * The inside of a node: shared by node.c (life and turns), handshakes.c and apply.c, and by
+ * nobody else.
+ */
+
+enum {
+	NODE_PEERS_MAX = 65536,
+	NODE_OUT_MAX = 32,		/* handshake messages between two flushes */
+	NODE_HANDSHAKES_A_TURN = 16,	/* that cost X25519; the rest waits for the next turn */
+	NODE_LOADED_QUEUE = 64,		/* so many waiting: we are under load, and ask for cookies */
+	NODE_LOADED_MS = 1000,		/* and for so long after */
+	NODE_HANDSHAKE_TOS = 0x88,	/* AF41, Not-ECT, as WireGuard's */
+	NODE_RATE_MS = 1000,		/* how often transfer rates are sampled while there is traffic */
+};
+
+struct peer {
+	struct lane_peer data;
+	struct noise_handshake handshake;
+	struct cookie_maker cookies;
+	struct rekey rekey;
+	struct timer timer;		/* rekey_next() in the node's heap */
+	uint8_t public_key[KEY_LEN];
+	char name[NAME_MAX_LEN + 1];
+	char endpoint_name[ENDPOINT_NAME_MAX + 1];
+	uint32_t handshake_index;	/* in the node's table while a handshake is under way; 0: none */
+	int64_t handshake_wall_ns;
+	bool endpoint_unchecked;
+	int64_t rate_us;		/* when the bytes below were taken */
+	uint64_t rate_rx_bytes, rate_tx_bytes;
+	uint64_t rx_rate, tx_rate;	/* between the last two samples */
+	size_t position;		/* in node.peers */
+	struct peer *bucket_next;
+	/* Marks of node_apply(), clear outside it. */
+	bool fresh, doomed, replace_allowed, whole;
+};
+
+struct node {
+	struct rng rng;
+	struct log log;
+	struct lane lane;
+	struct noise_identity identity;
+	struct cookie_checker checker;
+	struct ratelimit ratelimit;
+	struct timers timers;
+	struct u32map handshakes;	/* our index in a handshake under way to its peer */
+
+	struct peer **peers;		/* in the order they were configured */
+	size_t peer_count, peer_size;
+	struct peer **buckets;		/* by public key */
+	size_t bucket_count;
+	uint8_t bucket_key[16];
+
+	uint16_t listen_port;
+	uint32_t fwmark;
+	bool up;
+	unsigned int effects;
+	uint8_t stamp[WG_TAI64N_LEN], stamp_saved[WG_TAI64N_LEN];
+	int64_t loaded_us;		/* when we were last under load; 0: never */
+	int64_t rates_us;		/* when rates were last sampled */
+
+	struct dgram out[NODE_OUT_MAX];
+	uint8_t out_bytes[NODE_OUT_MAX][WG_HANDSHAKE_MAX];
+	size_t out_count;
+
+	uint64_t handshakes_sent, handshakes_received, handshakes_done;
+};
+
+/* node.c */
+struct peer *node_find(const struct node *n, const uint8_t public_key[KEY_LEN]);
+
+/* A new peer in the table, with nothing set. NULL: no memory, or too many. */
+struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN]);
+
+/* Out of every table, wiped, freed. Its allowed IPs must be gone. */
+void peer_free(struct node *n, struct peer *p);
+
+/* Forget the handshake under way and all keys. */
+void peer_forget_keys(struct node *n, struct peer *p);
+
+/* Put the peer's timer where rekey_next() is now. */
+void peer_rearm(struct node *n, struct peer *p);
+
+/* handshakes.c */
+
+/* Send an initiation if none went out within REKEY_TIMEOUT and there is room for it. */
+void peer_initiate(struct node *n, struct peer *p, struct instant now);
+
+/* Send the next of a row of attempts. */
+void peer_retry(struct node *n, struct peer *p, struct instant now);
+
+/* Take handshake messages from the lane, a bounded number. */
+void node_take_handshakes(struct node *n, struct instant now);
+
+#endif

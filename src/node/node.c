@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the node decides. It owns the peers, their timers and the lane; a driver calls node_turn() after every batch and whenever
+ * node_deadline() has come, and then sends what node_out() and lane_out() hold.
+ *
+ *	lane ----- events, handshake messages ----> node
+ *	lane <--- sessions, paths, allowed IPs ---- node
+ *
+ * A turn is bounded: handshakes cost X25519, so only so many are worked on before the driver looks at its sockets
+ * again. Timers that are due while the output is full stay due.
+ *
+ * This file is the life of nodes and peers, and the turn; handshakes.c has the messages, apply.c the configuration.
+ */
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container.h"
+#include "base/hash.h"
+#include "node/inside.h"
+
+struct node *node_new(const struct rng *rng, const struct log *log)
+{
+	struct node *n = calloc(1, sizeof(*n));
+	uint8_t key[16];
+
+	if (!n)
+		return NULL;
+	n->rng = *rng;
+	n->log = *log;
+	rng_fill(rng, key, sizeof(key));
+	rng_fill(rng, n->bucket_key, sizeof(n->bucket_key));
+	if (!lane_init(&n->lane) || !ratelimit_init(&n->ratelimit, key)) {
+		node_free(n);
+		return NULL;
+	}
+	return n;
+}
+
+void node_free(struct node *n)
+{
+	if (!n)
+		return;
+	lpm_clear(&n->lane.allowed);
+	while (n->peer_count)
+		peer_free(n, n->peers[n->peer_count - 1]);
+	lane_done(&n->lane);
+	ratelimit_done(&n->ratelimit);
+	timers_done(&n->timers);
+	u32map_done(&n->handshakes);
+	free(n->peers);
+	free(n->buckets);
+	crypto_wipe(n, sizeof(*n));
+	free(n);
+}
+
+struct lane *node_lane(struct node *n)
+{
+	return &n->lane;
+}
+
+/*
+ * The table of peers: an array in configuration order, and buckets by public key.
+ */
+
+static size_t bucket_of(const struct node *n, const uint8_t public_key[KEY_LEN])
+{
+	return (size_t)hash_bytes(n->bucket_key, public_key, KEY_LEN) & (n->bucket_count - 1);
+}
+
+struct peer *node_find(const struct node *n, const uint8_t public_key[KEY_LEN])
+{
+	struct peer *p = n->bucket_count ? n->buckets[bucket_of(n, public_key)] : NULL;
+
+	while (p && memcmp(p->public_key, public_key, KEY_LEN))
+		p = p->bucket_next;
+	return p;
+}
+
+static void bucket_put(struct node *n, struct peer *p)
+{
+	struct peer **at = &n->buckets[bucket_of(n, p->public_key)];
+
+	p->bucket_next = *at;
+	*at = p;
+}
+
+static void bucket_remove(struct node *n, struct peer *p)
+{
+	struct peer **at = &n->buckets[bucket_of(n, p->public_key)];
+
+	while (*at != p)
+		at = &(*at)->bucket_next;
+	*at = p->bucket_next;
+}
+
+/* Room for one peer more: twice as much when it is out. */
+static bool table_grow(struct node *n)
+{
+	size_t size = n->peer_size ? n->peer_size * 2 : 16;
+	struct peer **peers, **buckets;
+
+	if (n->peer_count < n->peer_size)
+		return true;
+	if (size > NODE_PEERS_MAX || !timers_reserve(&n->timers, size))
+		return false;
+	peers = realloc(n->peers, size * sizeof(*peers));
+	if (!peers)
+		return false;
+	n->peers = peers;
+	buckets = calloc(size * 2, sizeof(*buckets));
+	if (!buckets)
+		return false;
+	free(n->buckets);
+	n->buckets = buckets;
+	n->bucket_count = size * 2;
+	n->peer_size = size;
+	for (size_t i = 0; i < n->peer_count; i++)
+		bucket_put(n, n->peers[i]);
+	return true;
+}
+
+struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
+{
+	struct peer *p;
+
+	if (!table_grow(n))
+		return NULL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	memcpy(p->public_key, public_key, KEY_LEN);
+	noise_handshake_init(&p->handshake, &n->identity, public_key, NULL);
+	cookie_maker_init(&p->cookies, public_key);
+	rekey_init(&p->rekey);
+	p->position = n->peer_count;
+	n->peers[n->peer_count++] = p;
+	bucket_put(n, p);
+	return p;
+}
+
+void peer_free(struct node *n, struct peer *p)
+{
+	peer_forget_keys(n, p);
+	lane_remove_peer(&n->lane, &p->data);
+	timers_unset(&n->timers, &p->timer);
+	bucket_remove(n, p);
+	n->peer_count--;
+	for (size_t i = p->position; i < n->peer_count; i++) {
+		n->peers[i] = n->peers[i + 1];
+		n->peers[i]->position = i;
+	}
+	noise_handshake_done(&p->handshake);
+	crypto_wipe(p, sizeof(*p));
+	free(p);
+}
+
+void peer_forget_keys(struct node *n, struct peer *p)
+{
+	if (p->handshake_index)
+		u32map_remove(&n->handshakes, p->handshake_index);
+	p->handshake_index = 0;
+	noise_handshake_clear(&p->handshake);
+	lane_clear_session(&n->lane, &p->data);
+}
+
+void peer_rearm(struct node *n, struct peer *p)
+{
+	timers_set(&n->timers, &p->timer, n->up ? rekey_next(&p->rekey) : NEVER_US);
+}
+
+/*
+ * The turn.
+ */
+
+/* What the lane noticed about a peer becomes timer events, in the order the packets had. */
+static void take_events(struct node *n, struct peer *p, unsigned int events, struct instant now)
+{
+	if (events & LANE_ANY_RECEIVED)
+		rekey_any_received(&p->rekey);
+	if (events & LANE_DATA_RECEIVED)
+		rekey_data_received(&p->rekey, now.mono_us);
+	if (events & LANE_ANY_SENT)
+		rekey_any_sent(&p->rekey);
+	if (events & LANE_DATA_SENT)
+		rekey_data_sent(&p->rekey, now.mono_us, &n->rng);
+	if (events & (LANE_ANY_SENT | LANE_ANY_RECEIVED))
+		rekey_any_traversed(&p->rekey, now.mono_us);
+	if (events & LANE_CONFIRMED) {
+		rekey_handshake_complete(&p->rekey);
+		p->handshake_wall_ns = now.wall_ns;
+		n->handshakes_done++;
+	}
+	if (events & LANE_ROAMED) {
+		p->endpoint_unchecked = true;
+		p->data.endpoint_loops = false;
+		n->effects |= NODE_EFFECT_ENDPOINTS;
+	}
+	if (events & LANE_REKEY_RECEIVING && !p->rekey.last_minute) {
+		p->rekey.last_minute = true;
+		events |= LANE_NEED_SESSION;
+	}
+	if (events & (LANE_NEED_SESSION | LANE_REKEY_SENDING))
+		peer_initiate(n, p, now);
+	peer_rearm(n, p);
+}
+
+static void take_lane_events(struct node *n, struct instant now)
+{
+	struct lane_peer *data;
+	unsigned int events;
+
+	if (!n->up)
+		return;
+	while ((data = lane_next_noted(&n->lane, &events)))
+		take_events(n, container_of(data, struct peer, data), events, now);
+}
+
+static void give_up(struct node *n, struct peer *p)
+{
+	log_debug(&n->log, "peer %s: no answer after %d attempts, giving up",
+		  p->name[0] ? p->name : "(unnamed)", REKEY_ATTEMPTS_MAX + 1);
+	lane_drop_held(&n->lane, &p->data, DROP_NO_SESSION);
+}
+
+static void act(struct node *n, struct peer *p, unsigned int actions, struct instant now)
+{
+	if (actions & REKEY_WIPE)
+		peer_forget_keys(n, p);
+	if (actions & REKEY_GIVE_UP)
+		give_up(n, p);
+	if (actions & REKEY_RETRY)
+		peer_retry(n, p, now);
+	if (actions & REKEY_INITIATE) {
+		/* Silence: perhaps the local address is the trouble, so let the kernel choose anew. */
+		p->data.path.local = (struct ip_addr){ 0 };
+		p->data.path.ifindex = 0;
+		peer_initiate(n, p, now);
+	}
+	if (actions & REKEY_KEEPALIVE)
+		lane_want_keepalive(&n->lane, &p->data);
+}
+
+static void run_timers(struct node *n, struct instant now)
+{
+	struct timer *t;
+
+	while (n->out_count < NODE_OUT_MAX && (t = timers_pop(&n->timers, now.mono_us))) {
+		struct peer *p = container_of(t, struct peer, timer);
+
+		act(n, p, rekey_expire(&p->rekey, now.mono_us), now);
+		peer_rearm(n, p);
+	}
+}
+
+static void sample_rate(struct peer *p, int64_t now_us)
+{
+	uint64_t elapsed_us = (uint64_t)(now_us - p->rate_us);
+
+	if (p->rate_us && elapsed_us) {
+		p->rx_rate = (p->data.rx_bytes - p->rate_rx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+		p->tx_rate = (p->data.tx_bytes - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+	}
+	p->rate_us = now_us;
+	p->rate_rx_bytes = p->data.rx_bytes;
+	p->rate_tx_bytes = p->data.tx_bytes;
+}
+
+/* Only ever in turns that happen anyway: an idle node is not woken for statistics. */
+static void sample_rates(struct node *n, int64_t now_us)
+{
+	if (now_us - n->rates_us < NODE_RATE_MS * US_PER_MS)
+		return;
+	n->rates_us = now_us;
+	for (size_t i = 0; i < n->peer_count; i++)
+		sample_rate(n->peers[i], now_us);
+}
+
+void node_turn(struct node *n, struct instant now)
+{
+	node_take_handshakes(n, now);
+	take_lane_events(n, now);
+	run_timers(n, now);
+	/* A timer's keepalive, or a packet of this batch, may have asked for a session. */
+	take_lane_events(n, now);
+	sample_rates(n, now.mono_us);
+	if (memcmp(n->stamp, n->stamp_saved, WG_TAI64N_LEN) > 0)
+		n->effects |= NODE_EFFECT_TIMESTAMP;
+}
+
+int64_t node_deadline(const struct node *n)
+{
+	if (n->lane.handshake_count || n->lane.pending || (n->up && n->lane.noted))
+		return 0;
+	return timers_next(&n->timers);
+}
+
+size_t node_out(struct node *n, struct dgram **dgrams)
+{
+	*dgrams = n->out;
+	return n->out_count;
+}
+
+void node_out_clear(struct node *n)
+{
+	n->out_count = 0;
+}
+
+unsigned int node_effects(struct node *n)
+{
+	unsigned int effects = n->effects;
+
+	n->effects = 0;
+	return effects;
+}
+
+/*
+ * The interface and the host around it.
+ */
+
+static void peer_up(struct node *n, struct peer *p)
+{
+	if (p->rekey.persistent_s)
+		lane_want_keepalive(&n->lane, &p->data);
+	else
+		lane_kick(&n->lane, &p->data);
+}
+
+void node_set_up(struct node *n, bool up, struct instant now)
+{
+	if (n->up == up)
+		return;
+	(void)now;
+	n->up = up;
+	for (size_t i = 0; i < n->peer_count; i++) {
+		struct peer *p = n->peers[i];
+
+		if (up) {
+			peer_up(n, p);
+			continue;
+		}
+		lane_drop_held(&n->lane, &p->data, DROP_NO_SESSION);
+		peer_forget_keys(n, p);
+		rekey_stop(&p->rekey);
+		timers_unset(&n->timers, &p->timer);
+	}
+}
+
+void node_set_mtu(struct node *n, uint32_t mtu)
+{
+	n->lane.mtu = mtu;
+}
+
+void node_set_listen_port(struct node *n, uint16_t port)
+{
+	n->listen_port = port;
+}
+
+bool node_next_unchecked(struct node *n, uint8_t public_key[KEY_LEN], struct endpoint *endpoint)
+{
+	for (size_t i = 0; i < n->peer_count; i++) {
+		struct peer *p = n->peers[i];
+
+		if (!p->endpoint_unchecked)
+			continue;
+		p->endpoint_unchecked = false;
+		if (p->data.path.remote.addr.family == IP_NONE)
+			continue;
+		memcpy(public_key, p->public_key, KEY_LEN);
+		*endpoint = p->data.path.remote;
+		return true;
+	}
+	return false;
+}
+
+void node_set_endpoint_loop(struct node *n, const uint8_t public_key[KEY_LEN], bool loops)
+{
+	struct peer *p = node_find(n, public_key);
+
+	if (!p || p->data.endpoint_loops == loops)
+		return;
+	p->data.endpoint_loops = loops;
+	if (!loops && n->up)
+		peer_up(n, p);
+}
+
+void node_uncheck_endpoints(struct node *n)
+{
+	for (size_t i = 0; i < n->peer_count; i++)
+		n->peers[i]->endpoint_unchecked = true;
+	n->effects |= NODE_EFFECT_ENDPOINTS;
+}
+
+void node_forget_local_addresses(struct node *n)
+{
+	for (size_t i = 0; i < n->peer_count; i++) {
+		n->peers[i]->data.path.local = (struct ip_addr){ 0 };
+		n->peers[i]->data.path.ifindex = 0;
+	}
+}
+
+void node_timestamp(const struct node *n, uint8_t stamp[12])
+{
+	memcpy(stamp, n->stamp, WG_TAI64N_LEN);
+}
+
+void node_timestamp_saved(struct node *n, const uint8_t stamp[12])
+{
+	memcpy(n->stamp_saved, stamp, WG_TAI64N_LEN);
+}
+
+void node_set_timestamp(struct node *n, const uint8_t stamp[12])
+{
+	memcpy(n->stamp, stamp, WG_TAI64N_LEN);
+	memcpy(n->stamp_saved, stamp, WG_TAI64N_LEN);
+}
+
+/*
+ * What there is to see.
+ */
+
+void node_info(const struct node *n, struct node_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->has_key = n->identity.set;
+	memcpy(info->private_key, n->identity.private_key, KEY_LEN);
+	memcpy(info->public_key, n->identity.public_key, KEY_LEN);
+	info->listen_port = n->listen_port;
+	info->fwmark = n->fwmark;
+	info->mtu = n->lane.mtu;
+	info->up = n->up;
+	info->peer_count = n->peer_count;
+	info->rx_packets = n->lane.rx_packets;
+	info->tx_packets = n->lane.tx_packets;
+	memcpy(info->drops, n->lane.drops, sizeof(info->drops));
+	info->handshakes_sent = n->handshakes_sent;
+	info->handshakes_received = n->handshakes_received;
+	info->handshakes_done = n->handshakes_done;
+}
+
+/* The last sample while it is fresh; later what has come since, over the time since. */
+static void rates_of(const struct peer *p, int64_t now_us, struct peer_info *info)
+{
+	uint64_t elapsed_us = (uint64_t)(now_us - p->rate_us);
+
+	if (!p->rate_us)
+		return;
+	info->rx_rate = p->rx_rate;
+	info->tx_rate = p->tx_rate;
+	if (elapsed_us < 3 * (uint64_t)US_PER_S)
+		return;
+	info->rx_rate = (p->data.rx_bytes - p->rate_rx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+	info->tx_rate = (p->data.tx_bytes - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+}
+
+bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_info *info)
+{
+	const struct peer *p;
+
+	if (i >= n->peer_count)
+		return false;
+	p = n->peers[i];
+	memset(info, 0, sizeof(*info));
+	memcpy(info->public_key, p->public_key, KEY_LEN);
+	memcpy(info->psk, p->handshake.psk, KEY_LEN);
+	info->name = p->name;
+	info->endpoint_name = p->endpoint_name;
+	info->path = p->data.path;
+	info->endpoint_loops = p->data.endpoint_loops;
+	info->handshake_wall_ns = p->handshake_wall_ns;
+	info->rx_bytes = p->data.rx_bytes;
+	info->tx_bytes = p->data.tx_bytes;
+	rates_of(p, now.mono_us, info);
+	info->keepalive_s = p->rekey.persistent_s;
+	info->waiting = p->data.held_count;
+	info->has_session = p->data.session.current &&
+			    keypair_sending(p->data.session.current, now.mono_us) != KEYPAIR_EXPIRED;
+	return true;
+}
+
+struct allowed_walk {
+	const struct lane_peer *peer;
+	void (*visit)(void *ctx, const struct ip_prefix *p);
+	void *ctx;
+};
+
+static bool visit_if_its(void *ctx, const struct ip_prefix *prefix, void *value)
+{
+	struct allowed_walk *w = ctx;
+
+	if (value == w->peer)
+		w->visit(w->ctx, prefix);
+	return true;
+}
+
+void node_peer_allowed(const struct node *n, size_t i,
+		       void (*visit)(void *ctx, const struct ip_prefix *p), void *ctx)
+{
+	struct allowed_walk w = { .visit = visit, .ctx = ctx };
+
+	if (i >= n->peer_count)
+		return;
+	w.peer = &n->peers[i]->data;
+	lpm_walk(&n->lane.allowed, visit_if_its, &w);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_NODE_NODE_H
+#define MESHD_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/instant.h"
+#include "base/log.h"
+#include "base/packet.h"
+#include "base/rng.h"
+#include "crypto/key.h"
+#include "node/change.h"
+#include "node/drops.h"
+
+/*
+ * The control plane of a node: who its peers are, handshakes, timers, and what the lane needs to know. A driver
+ * (src/sys in the daemon, tests/sim in the simulator) feeds it and carries out what comes out:
+ *
+ *	now = both clocks, once
+ *	lane_from_tun() / lane_from_udp()	batches in, results in lane_out()
+ *	node_turn(now)				timers, handshakes, the lane's events
+ *	send lane_out() and node_out(); look at node_effects()
+ *	sleep until node_deadline() or input
+ */
+
+struct lane;
+struct node;
+
+/* Things the driver has to do, as bits; see node_effects(). */
+enum node_effect {
+	NODE_EFFECT_ENDPOINTS = 1,	/* some endpoint changed: ask node_next_unchecked() for them */
+	NODE_EFFECT_TIMESTAMP = 2,	/* node_timestamp() moved past what was saved */
+	NODE_EFFECT_ALLOWED = 4,	/* allowed IPs changed */
+};
+
+/* NULL: no memory. 'rng' and 'log' are copied. */
+struct node *node_new(const struct rng *rng, const struct log *log);
+
+/* Wipe and free; NULL is fine. */
+void node_free(struct node *n);
+
+/* The data plane this node feeds. */
+struct lane *node_lane(struct node *n);
+
+/*
+ * Whether 'c' can be applied: 0, or -EINVAL, -E2BIG, -EADDRINUSE... Touches nothing. node_apply() checks by itself;
+ * this is for drivers that must open sockets in between.
+ */
+int node_check(const struct node *n, const struct change *c);
+
+/* Apply a change: all of it (0), or nothing (negative errno). Sessions of peers whose keys stay survive. */
+int node_apply(struct node *n, const struct change *c, struct instant now);
+
+/* The interface went up or down. Down forgets all keys and timers; up starts persistent keepalives. */
+void node_set_up(struct node *n, bool up, struct instant now);
+
+/* The interface's MTU: bounds the padding. */
+void node_set_mtu(struct node *n, uint32_t mtu);
+
+/* Where the sockets listen: what the change said, or what the kernel chose for port 0. */
+void node_set_listen_port(struct node *n, uint16_t port);
+
+/* Run timers, waiting handshakes (a bounded number a turn) and what the lane noticed. */
+void node_turn(struct node *n, struct instant now);
+
+/* When node_turn() is next needed even without input: microseconds, monotonic, or NEVER_US. */
+int64_t node_deadline(const struct node *n);
+
+/* Handshake messages to send, oldest first. They live until node_out_clear(). */
+size_t node_out(struct node *n, struct dgram **dgrams);
+void node_out_clear(struct node *n);
+
+/* What the driver has to do (enum node_effect); asking clears it. */
+unsigned int node_effects(struct node *n);
+
+/*
+ * The next peer whose endpoint nobody has checked for a loop. False: none left. The driver answers with
+ * node_set_endpoint_loop() for the same key. After a change of the host's routes call node_uncheck_endpoints().
+ */
+bool node_next_unchecked(struct node *n, uint8_t public_key[KEY_LEN], struct endpoint *endpoint);
+void node_set_endpoint_loop(struct node *n, const uint8_t public_key[KEY_LEN], bool loops);
+void node_uncheck_endpoints(struct node *n);
+
+/* The local address of a path is gone, or routes changed: let the kernel choose again. */
+void node_forget_local_addresses(struct node *n);
+
+/*
+ * The greatest TAI64N stamp sent so far. At start the saved one is put back, so that a lost clock does no harm. A
+ * driver that saves a later stamp than the current one (to write seldom) tells so by node_timestamp_saved(); the effect
+ * comes again when that is passed.
+ */
+void node_timestamp(const struct node *n, uint8_t stamp[12]);
+void node_timestamp_saved(struct node *n, const uint8_t stamp[12]);
+void node_set_timestamp(struct node *n, const uint8_t stamp[12]);
+
+/* What status and "wg show" tell. A snapshot: valid until the next call that changes the node. */
+struct node_info {
+	bool has_key;
+	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
+	uint16_t listen_port;
+	uint32_t fwmark;
+	uint32_t mtu;
+	bool up;
+	size_t peer_count;
+	uint64_t rx_packets, tx_packets;		/* inner packets, as the TUN saw them */
+	uint64_t drops[DROP_REASONS];
+	uint64_t handshakes_sent, handshakes_received, handshakes_done;
+};
+
+struct peer_info {
+	uint8_t public_key[KEY_LEN], psk[KEY_LEN];
+	const char *name;		/* "" when it has none */
+	const char *endpoint_name;	/* as configured by name, or "" */
+	struct path_addr path;		/* remote.addr.family IP_NONE: no endpoint */
+	bool endpoint_loops;		/* its route leads into our own TUN */
+	int64_t handshake_wall_ns;	/* when the last handshake ended; 0: never */
+	uint64_t rx_bytes, tx_bytes;	/* outer payload, as wg show counts */
+	uint64_t rx_rate, tx_rate;	/* bytes a second, over the last few seconds */
+	uint16_t keepalive_s;
+	size_t waiting;			/* packets that wait for a session */
+	bool has_session;		/* a key that can send */
+};
+
+void node_info(const struct node *n, struct node_info *info);
+
+/* The i-th peer, in the order they were configured; false: no more. */
+bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_info *info);
+
+/* Visit the allowed IPs of the i-th peer, IPv4 first, in address order. */
+void node_peer_allowed(const struct node *n, size_t i,
+		       void (*visit)(void *ctx, const struct ip_prefix *p), void *ctx);
+
+#endif
