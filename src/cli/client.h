@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_CLI_CLIENT_H
+#define MESHD_CLI_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+#include "proto/control.pb-c.h"
+
+/*
+ * The command line's side of the control socket. Each call is one connection: connect, ask, wait for the answer
+ * (at most CLIENT_TIMEOUT_S), close. 'name' is an interface's name, not a file's. On failure a call returns false
+ * and 'why' has one line without a newline, ready for stderr, which begins with the name:
+ *
+ *	wg0: meshd is not running (start it with: meshd up wg0)
+ */
+enum {
+	CLIENT_TIMEOUT_S = 30,
+	CLIENT_NAME_LEN = 15,	/* of an interface */
+};
+
+/* Ask how things are. '*out' is the caller's: meshd__status__free_unpacked(*out, NULL). */
+bool client_status(const char *name, Meshd__Status **out, struct text *why);
+
+/* Ask the daemon to take the interface down. True as soon as it agreed: wait for its lock to see it gone. */
+bool client_down(const char *name, struct text *why);
+
+/* Put a new config (the text of a file) in force. False: refused, and nothing changed. */
+bool client_reload(const char *name, const char *config, size_t len, struct text *why);
+
+/* Interfaces with a daemon behind their socket. All zero is empty. */
+struct client_names {
+	char (*v)[CLIENT_NAME_LEN + 1];
+	size_t count;
+};
+
+/*
+ * All running interfaces, sorted, by the sockets in /run/meshd. No such directory: none, and true. Only the superuser
+ * can see them; others get false and a reason.
+ */
+bool client_names(struct client_names *names, struct text *why);
+void client_names_done(struct client_names *names);
+
+#endif

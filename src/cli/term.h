@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_CLI_TERM_H
+#define MESHD_CLI_TERM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+/* What people read: colours, and numbers with units. All but term_wants_colour() are pure. */
+
+enum term_style {
+	STYLE_PLAIN,
+	STYLE_LABEL,
+	STYLE_INTERFACE,
+	STYLE_PEER,
+	STYLE_GOOD,
+	STYLE_BAD,
+};
+
+/* Colour only where a person looks: stdout is a terminal that is not dumb, and NO_COLOR is not set. */
+bool term_wants_colour(void);
+
+/* Add 's' in a style; what could steer a terminal is shown as '?'. */
+void term_add(struct text *out, bool colour, enum term_style style, const char *s);
+
+/* The same, filled with blanks to 'width' columns (UTF-8 counts a column a character). */
+void term_add_padded(struct text *out, bool colour, enum term_style style, const char *s, unsigned int width);
+
+/* Columns that 's' takes. */
+unsigned int term_width(const char *s);
+
+enum { TERM_TEXT_MAX = 64 };
+
+/* 1536 -> "1.50 KiB", as wg(8) writes it. */
+char *term_size(uint64_t bytes, char out[TERM_TEXT_MAX]);
+
+/* Bytes a second -> "1.2 Mbit/s": links are sold in powers of ten. */
+char *term_rate(uint64_t bytes_per_s, char out[TERM_TEXT_MAX]);
+
+/* 63 -> "1 minute, 3 seconds": the two largest units. */
+char *term_duration(uint64_t seconds, char out[TERM_TEXT_MAX]);
+
+/* 63 -> "1m 3s", for columns. */
+char *term_duration_short(uint64_t seconds, char out[TERM_TEXT_MAX]);
+
+/* Since 'then_ns' at 'now_ns': "never" (0), "1 minute, 3 seconds ago", "now", or that a clock was set back. */
+char *term_age(int64_t then_ns, int64_t now_ns, char out[TERM_TEXT_MAX]);
+
+/* For columns: "never", "1m 3s", "now". */
+char *term_age_short(int64_t then_ns, int64_t now_ns, char out[TERM_TEXT_MAX]);
+
+#endif

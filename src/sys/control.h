@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_SYS_CONTROL_H
+#define MESHD_SYS_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+#include "proto/control.pb-c.h"
+
+struct control_server;
+struct ev_loop;
+
+/*
+ * The socket /run/meshd/NAME.sock: mode 0600 in a directory of mode 0700, and root's alone. Messages of
+ * proto/control.proto, each behind its length (4 bytes, little-endian). One connection is one request and one answer.
+ */
+enum {
+	CONTROL_MESSAGE_MAX = 16 << 20,		/* an answer */
+	CONTROL_REQUEST_MAX = 2 << 20,		/* a request: a config file and a little more */
+	CONTROL_CLIENTS_MAX = 8,		/* at a time; more wait to be accepted */
+	CONTROL_TIMEOUT_S = 5,			/* for the request, and again for the answer */
+};
+
+struct control_handler {
+	/*
+	 * Fill 's', which is initialised and empty. Everything put there is allocated with malloc() and passes to control,
+	 * which frees it with the generated meshd__status__free_unpacked() - also after false, which says that memory
+	 * is short. status_fill() (sys/status.h) does just that.
+	 */
+	bool (*status)(void *ctx, Meshd__Status *s);
+
+	/* Take the interface down. Called when the answer is sent; may call control_close(). */
+	void (*down)(void *ctx);
+
+	/* Put a new config in force; false with one line in 'why', and nothing changed. 'text' is wiped afterwards. */
+	bool (*reload)(void *ctx, const char *text, size_t len, struct text *why);
+
+	void *ctx;
+	double timeout_s;	/* 0: CONTROL_TIMEOUT_S */
+};
+
+/* Listen, replacing a dead socket of that name; 'h' is copied. 0, -EADDRINUSE when somebody listens there, or negative errno. */
+int control_listen(struct control_server **out, struct ev_loop *loop, const char *name, const struct control_handler *h);
+
+/* Close every client and remove the socket; NULL is fine. */
+void control_close(struct control_server *s);
+
+#endif

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon proper: one libev loop that drives a node.
+ *
+ *	descriptor readable	read a batch, give it to the lane, send what comes out
+ *	before every sleep	node_turn(), the rest of the output, effects, the timer
+ *
+ * TUN and sockets each get one batch a round, so neither starves the other. The daemon is made in steps, each with its own
+ * one-line reason should it fail, and taken apart in the opposite order; closing the TUN takes addresses and routes
+ * along, the rules are ours to remove.
+ *
+ * With a parent it keeps two capabilities once everything is open; whatever needs more is asked of the parent by
+ * frames. End of file from there means that the parent is gone: then this process goes too.
+ */
+#include "sys/daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/lane.h"
+#include "node/uapi.h"
+#include "sys/clock.h"
+#include "sys/control.h"
+#include "sys/daemon_inside.h"
+#include "sys/frame.h"
+#include "sys/privs.h"
+#include "sys/status.h"
+#include "sys/uapi.h"
+
+/*
+ * Packets.
+ */
+
+static void flush_lane(struct daemon *d)
+{
+	const struct lane_out *out = lane_out(d->lane);
+
+	if (out->dgram_count)
+		lane_count_udp_refused(d->lane, udp_send(&d->udp, out->dgrams, out->dgram_count));
+	if (out->packet_count)
+		lane_count_tun_refused(d->lane, out->packet_count -
+				       tun_write(&d->tun, out->packets, out->packet_count));
+	lane_out_clear(d->lane);
+}
+
+static void flush_node(struct daemon *d)
+{
+	struct dgram *dgrams;
+	size_t count = node_out(d->node, &dgrams);
+
+	if (count)
+		lane_count_udp_refused(d->lane, udp_send(&d->udp, dgrams, count));
+	node_out_clear(d->node);
+}
+
+static void stop(struct daemon *d, int status)
+{
+	d->status = status;
+	ev_break(d->loop, EVBREAK_ALL);
+}
+
+static void on_tun(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct daemon *d = w->data;
+	struct packet packets[PACKET_BATCH];
+	int n = tun_read(&d->tun, packets);
+
+	(void)loop;
+	(void)revents;
+	if (n == -EIO)
+		return;		/* down: netlink tells more */
+	if (n < 0) {
+		log_info(&d->o.log, "%s: the interface was removed, ending", d->o.name);
+		stop(d, 0);
+		return;
+	}
+	if (!n)
+		return;
+	lane_from_tun(d->lane, clock_now(), packets, (size_t)n);
+	flush_lane(d);
+}
+
+static void on_udp(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct daemon *d = w->data;
+	struct dgram dgrams[PACKET_BATCH];
+	int n = udp_receive(&d->udp, w->fd, dgrams);
+
+	(void)loop;
+	(void)revents;
+	if (n <= 0)
+		return;
+	lane_from_udp(d->lane, clock_now(), dgrams, (size_t)n);
+	flush_lane(d);
+}
+
+void daemon_watch_sockets(struct daemon *d)
+{
+	ev_io_stop(d->loop, &d->udp4_io);
+	ev_io_stop(d->loop, &d->udp6_io);
+	if (d->udp.fd4 >= 0) {
+		ev_io_set(&d->udp4_io, d->udp.fd4, EV_READ);
+		ev_io_start(d->loop, &d->udp4_io);
+	}
+	if (d->udp.fd6 >= 0) {
+		ev_io_set(&d->udp6_io, d->udp.fd6, EV_READ);
+		ev_io_start(d->loop, &d->udp6_io);
+	}
+}
+
+/*
+ * The turn before every sleep.
+ */
+
+static void check_endpoints(struct daemon *d)
+{
+	uint8_t key[KEY_LEN];
+	struct endpoint endpoint;
+	struct netlink_way way;
+	struct node_info info;
+
+	node_info(d->node, &info);
+	while (node_next_unchecked(d->node, key, &endpoint)) {
+		int error = netlink_route_get(&d->netlink, &endpoint.addr, endpoint.scope, info.fwmark, &way);
+		bool loops = !error && way.ifindex == d->tun.ifindex;
+		char text[ENDPOINT_TEXT_MAX];
+
+		if (loops)
+			log_warning(&d->o.log, "endpoint %s is routed into %s itself: nothing is sent there until its route changes",
+				    endpoint_format(&endpoint, text), d->o.name);
+		node_set_endpoint_loop(d->node, key, loops);
+	}
+	crypto_wipe(&info, sizeof(info));
+}
+
+static void save_stamp(struct daemon *d)
+{
+	uint8_t stamp[12];
+	int error;
+
+	node_timestamp(d->node, stamp);
+	error = stamp_save(&d->stamp, stamp);
+	if (error && error != -EBADF) {
+		log_warning(&d->o.log, "cannot save the last handshake's timestamp: %s", strerror(-error));
+		close(d->stamp.fd);
+		d->stamp.fd = -1;
+	}
+	node_timestamp_saved(d->node, stamp);
+}
+
+void daemon_effects(struct daemon *d)
+{
+	unsigned int effects = node_effects(d->node);
+
+	if (effects & NODE_EFFECT_ENDPOINTS)
+		check_endpoints(d);
+	if (effects & NODE_EFFECT_TIMESTAMP)
+		save_stamp(d);
+}
+
+static void rearm(struct daemon *d, struct instant now)
+{
+	int64_t deadline_us = node_deadline(d->node);
+	double after;
+
+	ev_timer_stop(d->loop, &d->wake);
+	if (deadline_us == NEVER_US)
+		return;
+	after = deadline_us > now.mono_us ? (double)(deadline_us - now.mono_us) / 1e6 : 0.0;
+	ev_now_update(d->loop);
+	ev_timer_set(&d->wake, after, 0.0);
+	ev_timer_start(d->loop, &d->wake);
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct daemon *d = w->data;
+	struct instant now = clock_now();
+	bool more;
+
+	(void)loop;
+	(void)revents;
+	node_turn(d->node, now);
+	daemon_effects(d);
+	flush_node(d);
+	do {
+		more = lane_drain(d->lane, now);
+		flush_lane(d);
+	} while (more);
+	rearm(d, now);
+}
+
+static void on_wake(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	/* Nothing to do here: waking is enough, the turn before the next sleep does the rest. */
+	(void)loop;
+	(void)w;
+	(void)revents;
+}
+
+/*
+ * The host around us.
+ */
+
+static void look_at_link(struct daemon *d)
+{
+	uint32_t mtu;
+	bool up;
+
+	if (netlink_link_get(&d->netlink, d->tun.ifindex, &mtu, &up))
+		return;
+	node_set_mtu(d->node, mtu);
+	if (up && d->udp.fd4 < 0 && d->udp.fd6 < 0) {
+		struct change listen = { .bits = CHANGE_LISTEN_PORT };
+		int error = daemon_apply(d, &listen);
+
+		if (error)
+			log_error(&d->o.log, "%s: cannot listen: %s", d->o.name, strerror(-error));
+	}
+	node_set_up(d->node, up, clock_now());
+}
+
+static void on_recheck(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	node_forget_local_addresses(d->node);
+	node_uncheck_endpoints(d->node);
+}
+
+static void on_netlink(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct daemon *d = w->data;
+	int events = netlink_monitor_read(&d->netlink, d->tun.ifindex);
+
+	(void)revents;
+	if (events < 0)
+		return;
+	if (events & NETLINK_LINK_GONE) {
+		log_info(&d->o.log, "%s: the interface was removed, ending", d->o.name);
+		stop(d, 0);
+		return;
+	}
+	if (events & (NETLINK_LINK | NETLINK_LOST))
+		look_at_link(d);
+	if (events & (NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_LINK | NETLINK_LOST) && !ev_is_active(&d->recheck)) {
+		/* Soon, but not for each of a thousand routes of its own. */
+		ev_timer_set(&d->recheck, RECHECK_S * 0.2, 0.0);
+		ev_timer_start(loop, &d->recheck);
+	}
+}
+
+static void on_resolve(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)revents;
+	if (!daemon_resolve_again(d))
+		ev_timer_stop(loop, w);
+}
+
+/*
+ * The parent, signals, and the two sockets people use.
+ */
+
+static void ask_down(struct daemon *d)
+{
+	if (d->o.parent_fd < 0 || frame_send(d->o.parent_fd, FRAME_DOWN, NULL, 0))
+		stop(d, 0);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	ask_down(w->data);
+}
+
+static void on_parent(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct daemon *d = w->data;
+	struct text config = { 0 };
+	char *payload = NULL;
+	size_t len;
+	int type = frame_receive(d->o.parent_fd, &payload, &len);
+
+	(void)loop;
+	(void)revents;
+	switch (type) {
+	case FRAME_RESOLVED:
+		daemon_resolved(d, payload, len);
+		break;
+	case FRAME_SAVE:
+		daemon_format_config(d, &config);
+		frame_send(d->o.parent_fd, FRAME_CONFIG, config.s, config.failed ? 0 : config.len);
+		text_wipe(&config);
+		break;
+	case FRAME_STOP:
+		stop(d, 0);
+		break;
+	default:
+		log_error(&d->o.log, "%s: the parent process is gone, ending", d->o.name);
+		stop(d, 1);
+		break;
+	}
+	free(payload);
+}
+
+void daemon_tell_made(struct daemon *d)
+{
+	struct frame_made made = {
+		.mark = d->mark,
+		.default4 = d->iface.default4,
+		.default6 = d->iface.default6,
+	};
+
+	if (d->o.parent_fd >= 0 && frame_send(d->o.parent_fd, FRAME_MADE, &made, sizeof(made)))
+		stop(d, 1);
+}
+
+static void uapi_get(void *ctx, struct text *answer)
+{
+	struct daemon *d = ctx;
+
+	uapi_format_get(d->node, clock_now(), answer);
+}
+
+static int uapi_set(void *ctx, const struct change *c)
+{
+	return daemon_apply(ctx, c);
+}
+
+struct address_list {
+	struct ip_prefix *v;
+	size_t count;
+	bool failed;
+};
+
+static void add_address(void *ctx, const struct ip_prefix *a)
+{
+	struct address_list *list = ctx;
+	struct ip_prefix *v = realloc(list->v, (list->count + 1) * sizeof(*v));
+
+	list->failed |= !v;
+	if (!v)
+		return;
+	list->v = v;
+	v[list->count++] = *a;
+}
+
+static bool control_status(void *ctx, Meshd__Status *s)
+{
+	struct daemon *d = ctx;
+	struct address_list list = { 0 };
+	struct status_facts facts = { .name = d->o.name, .start_us = d->start_us };
+	bool ok;
+
+	netlink_address_each(&d->netlink, d->tun.ifindex, add_address, &list);
+	facts.addresses = list.v;
+	facts.address_count = list.count;
+	ok = !list.failed && status_fill(d->node, &facts, clock_now(), s);
+	free(list.v);
+	return ok;
+}
+
+static void control_down(void *ctx)
+{
+	ask_down(ctx);
+}
+
+static bool control_reload(void *ctx, const char *text, size_t len, struct text *why)
+{
+	return daemon_reload(ctx, text, len, why);
+}
+
+/*
+ * Life.
+ */
+
+static int fail(struct text *why, int error, const char *fmt, const char *what)
+{
+	text_addf(why, fmt, what, strerror(-error));
+	return error;
+}
+
+static int open_tun(struct daemon *d, struct text *why)
+{
+	int error = tun_open(&d->tun, d->o.name);
+
+	switch (error) {
+	case 0:
+		return 0;
+	case -EPERM:
+		return fail(why, error, "%s: cannot make the interface: CAP_NET_ADMIN is missing (run as root)%.0s", d->o.name);
+	case -ENOENT:
+	case -ENODEV:
+		return fail(why, error, "%s: there is no /dev/net/tun (modprobe tun, or ask whoever runs this container)%.0s", d->o.name);
+	case -EEXIST:
+	case -EBUSY:
+		return fail(why, error, "%s: an interface of that name exists already%.0s", d->o.name);
+	default:
+		return fail(why, error, "%s: cannot make the interface: %s", d->o.name);
+	}
+}
+
+/* A clock that cannot be remembered is worth a warning, never a reason not to run. */
+static void open_stamp(struct daemon *d)
+{
+	uint8_t saved[12];
+	bool found;
+	int error = stamp_open(&d->stamp, d->o.name, saved, &found);
+
+	if (error)
+		log_warning(&d->o.log, "%s: the last handshake's timestamp cannot be kept (%s); should the clock be lost, peers will refuse us until it is right again",
+			    d->o.name, strerror(-error));
+	if (found)
+		node_set_timestamp(d->node, saved);
+}
+
+static int open_sockets_of_people(struct daemon *d, struct text *why)
+{
+	const struct uapi_handler uapi = { .get = uapi_get, .set = uapi_set, .ctx = d };
+	const struct control_handler control = {
+		.status = control_status, .down = control_down, .reload = control_reload, .ctx = d,
+	};
+	int error = uapi_listen(&d->uapi, d->loop, d->o.name, &uapi);
+
+	if (error)
+		return fail(why, error, "%s: cannot listen on the UAPI socket: %s", d->o.name);
+	error = control_listen(&d->control, d->loop, d->o.name, &control);
+	if (error)
+		return fail(why, error, "%s: cannot listen on the control socket: %s", d->o.name);
+	return 0;
+}
+
+static void watch(struct daemon *d)
+{
+	ev_io_init(&d->tun_io, on_tun, d->tun.fd, EV_READ);
+	ev_io_init(&d->udp4_io, on_udp, -1, EV_READ);
+	ev_io_init(&d->udp6_io, on_udp, -1, EV_READ);
+	ev_io_init(&d->netlink_io, on_netlink, netlink_monitor_fd(&d->netlink), EV_READ);
+	ev_io_init(&d->parent_io, on_parent, d->o.parent_fd, EV_READ);
+	ev_timer_init(&d->wake, on_wake, 0.0, 0.0);
+	ev_timer_init(&d->recheck, on_recheck, 0.0, 0.0);
+	ev_timer_init(&d->resolve, on_resolve, RESOLVE_RETRY_S, RESOLVE_RETRY_S);
+	ev_prepare_init(&d->turn, on_turn);
+	ev_signal_init(&d->term, on_signal, SIGTERM);
+	ev_signal_init(&d->interrupt, on_signal, SIGINT);
+	d->tun_io.data = d->udp4_io.data = d->udp6_io.data = d;
+	d->netlink_io.data = d->parent_io.data = d;
+	d->recheck.data = d->resolve.data = d->turn.data = d;
+	d->term.data = d->interrupt.data = d;
+}
+
+static void start(struct daemon *d)
+{
+	ev_io_start(d->loop, &d->tun_io);
+	ev_io_start(d->loop, &d->netlink_io);
+	if (d->o.parent_fd >= 0)
+		ev_io_start(d->loop, &d->parent_io);
+	daemon_watch_sockets(d);
+	ev_prepare_start(d->loop, &d->turn);
+	ev_signal_start(d->loop, &d->term);
+	ev_signal_start(d->loop, &d->interrupt);
+	look_at_link(d);
+}
+
+/* Everything, up to the loop. Negative errno with one line in 'why'; daemon_close() takes back what there is. */
+static int open_all(struct daemon *d, struct text *why)
+{
+	struct rng rng = system_rng();
+	int error;
+
+	d->loop = ev_loop_new(EVFLAG_AUTO);
+	d->node = node_new(&rng, &d->o.log);
+	if (!d->loop || !d->node)
+		return fail(why, -ENOMEM, "%s: %s", d->o.name);
+	d->lane = node_lane(d->node);
+	error = open_tun(d, why);
+	if (error)
+		return error;
+	error = netlink_open(&d->netlink);
+	if (error)
+		return fail(why, error, "%s: cannot open netlink: %s", d->o.name);
+	iface_init(&d->iface, &d->netlink, d->tun.ifindex, d->o.name, &d->o.log);
+	open_stamp(d);
+	watch(d);
+	if (d->configured) {
+		error = daemon_configure(d, why);
+		if (error)
+			return error;
+	}
+	error = open_sockets_of_people(d, why);
+	if (error)
+		return error;
+	error = privs_drop();
+	if (error)
+		return fail(why, error, "%s: cannot give privileges up: %s", d->o.name);
+	return 0;
+}
+
+static void close_all(struct daemon *d)
+{
+	uint8_t stamp[12] = { 0 };
+
+	control_close(d->control);
+	uapi_close(d->uapi);
+	iface_done(&d->iface);
+	if (d->node)
+		node_timestamp(d->node, stamp);
+	stamp_close(&d->stamp, stamp);
+	netlink_close(&d->netlink);
+	udp_close(&d->udp);
+	tun_close(&d->tun);
+	node_free(d->node);
+	config_done(&d->config);
+	if (d->loop)
+		ev_loop_destroy(d->loop);
+}
+
+static void report(struct daemon *d, const char *why)
+{
+	if (d->o.parent_fd >= 0 && why)
+		frame_send(d->o.parent_fd, FRAME_FAILED, why, strlen(why));
+	if (d->o.ready)
+		d->o.ready(d->o.ctx, why);
+}
+
+int daemon_run(const struct daemon_options *o)
+{
+	struct text why = { 0 };
+	struct daemon *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return 1;
+	d->o = *o;
+	d->tun.fd = -1;
+	d->stamp.fd = -1;
+	udp_init(&d->udp);
+	d->configured = o->config != NULL;
+	d->start_us = clock_now().mono_us;
+	privs_protect();
+	signal(SIGPIPE, SIG_IGN);
+	if (open_all(d, &why)) {
+		d->status = 1;
+		report(d, why.s);
+	} else {
+		start(d);
+		report(d, NULL);
+		daemon_tell_made(d);
+		ev_run(d->loop, 0);
+	}
+	close_all(d);
+	text_done(&why);
+	int status = d->status;
+
+	crypto_wipe(d, sizeof(*d));
+	free(d);
+	return status;
+}

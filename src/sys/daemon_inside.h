@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_SYS_DAEMON_INSIDE_H
+#define MESHD_SYS_DAEMON_INSIDE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "node/config.h"
+#include "node/node.h"
+#include "sys/daemon.h"
+#include "sys/iface.h"
+#include "sys/netlink.h"
+#include "sys/stamp.h"
+#include "sys/tun.h"
+#include "sys/udp.h"
+
+struct control_server;
+struct uapi_server;
+
+/*
+ * The inside of the daemon proper, shared by daemon.c (life and loop) and settings.c (what it is told
+ * to be), and by nobody else.
+ */
+
+enum {
+	RESOLVE_WAIT_MS = 5000,		/* at start, for all names together */
+	RESOLVE_RETRY_S = 20,		/* between attempts at names that did not resolve */
+	RECHECK_S = 1,			/* after a change of routes endpoints are checked at most so often */
+};
+
+struct daemon {
+	struct daemon_options o;
+	struct ev_loop *loop;
+	struct node *node;
+	struct lane *lane;
+	struct tun tun;
+	struct udp udp;
+	struct netlink netlink;
+	struct iface iface;
+	struct stamp stamp;
+	struct uapi_server *uapi;
+	struct control_server *control;
+	struct config config;		/* in force; of a bare interface it is empty */
+	bool configured;		/* not bare */
+	uint32_t mark;			/* that we chose for the default route; 0: none */
+	int64_t start_us;
+	int status;			/* exit status */
+
+	ev_io tun_io, udp4_io, udp6_io, netlink_io, parent_io;
+	ev_timer wake;			/* node_deadline() */
+	ev_timer recheck;		/* endpoints, after routes changed */
+	ev_timer resolve;		/* names again */
+	ev_prepare turn;
+	ev_signal term, interrupt;
+};
+
+/* settings.c */
+
+/* Apply a change to sockets and node: all of it (0) or nothing (negative errno). */
+int daemon_apply(struct daemon *d, const struct change *c);
+
+/* The config given at start: names resolved, applied, addresses, MTU, routes. 0, or negative errno with one line in 'why'. */
+int daemon_configure(struct daemon *d, struct text *why);
+
+/* Put the config 'text' in the place of the one in force. False, with one line in 'why' and nothing changed. */
+bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *why);
+
+/* The running config as a file; holds secrets. */
+void daemon_format_config(struct daemon *d, struct text *out);
+
+/* A frame from the parent told what a name resolves to. */
+void daemon_resolved(struct daemon *d, const char *payload, size_t len);
+
+/* Ask again for names that have not resolved. True: there are some. */
+bool daemon_resolve_again(struct daemon *d);
+
+/* daemon.c */
+
+/* Sockets were opened or closed: watch what there is. */
+void daemon_watch_sockets(struct daemon *d);
+
+/* Do what the node asks for: check endpoints, save the timestamp. */
+void daemon_effects(struct daemon *d);
+
+/* Tell the parent what its firewall rules need. */
+void daemon_tell_made(struct daemon *d);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_SYS_NETLINK_H
+#define MESHD_SYS_NETLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+struct mnl_socket;
+
+/*
+ * Route netlink by libmnl: one socket for requests (each waits for its answer), one that listens for changes. All functions return 0 or
+ * a negative errno unless they say otherwise; netlink_error() then has the kernel's own words if it sent any
+ * (extended acks).
+ */
+struct netlink {
+	struct mnl_socket *request, *monitor;
+	unsigned int seq;
+	char error[128];
+};
+
+int netlink_open(struct netlink *nl);
+void netlink_close(struct netlink *nl);
+const char *netlink_error(const struct netlink *nl);
+
+/* Links. */
+int netlink_link_find(struct netlink *nl, const char *name, uint32_t *ifindex);	/* -ENODEV: none */
+int netlink_link_get(struct netlink *nl, uint32_t ifindex, uint32_t *mtu, bool *up);
+int netlink_link_set(struct netlink *nl, uint32_t ifindex, uint32_t mtu, bool up);	/* mtu 0: leave */
+int netlink_link_delete(struct netlink *nl, uint32_t ifindex);
+
+/*
+ * Let the other IPv4 addresses of a subnet stay when the first of them is removed, and with them the
+ * interface's routes; otherwise the kernel removes them all.
+ */
+int netlink_link_promote(struct netlink *nl, uint32_t ifindex);
+
+/* Addresses; -EEXIST when it is there already. */
+int netlink_address_add(struct netlink *nl, uint32_t ifindex, const struct ip_prefix *a);
+int netlink_address_remove(struct netlink *nl, uint32_t ifindex, const struct ip_prefix *a);
+int netlink_address_each(struct netlink *nl, uint32_t ifindex,
+			 void (*visit)(void *ctx, const struct ip_prefix *a), void *ctx);
+
+/* A route to 'dst' over an interface. */
+struct netlink_route {
+	struct ip_prefix dst;		/* masked */
+	uint32_t table;			/* 0: main */
+	uint32_t ifindex;
+	uint8_t protocol;		/* 0: RTPROT_BOOT, as ip(8) and wg-quick leave it */
+};
+
+int netlink_route_add(struct netlink *nl, const struct netlink_route *r);	/* NLM_F_CREATE|EXCL: -EEXIST */
+int netlink_route_remove(struct netlink *nl, const struct netlink_route *r);
+
+/* Whether 'table' holds no route of 'family' (0: of either). 1 yes, 0 no, or negative errno. */
+int netlink_table_empty(struct netlink *nl, uint8_t family, uint32_t table);
+
+/* Whether the interface has a route in main that covers 'dst' ("ip route show dev X match DST"). 1, 0 or negative errno. */
+int netlink_route_match(struct netlink *nl, uint32_t ifindex, const struct ip_prefix *dst);
+
+/* The routes of 'family' in 'table' over an interface. */
+int netlink_route_each(struct netlink *nl, uint32_t ifindex, uint8_t family, uint32_t table,
+		       void (*visit)(void *ctx, const struct netlink_route *r), void *ctx);
+
+/*
+ * Which way the kernel sends to 'dst' with 'fwmark': interface, and the route's or interface's MTU. -ENETUNREACH
+ * or -EHOSTUNREACH when it does not. 'scope' counts for link-local addresses only.
+ */
+struct netlink_way {
+	uint32_t ifindex;
+	uint32_t mtu;
+};
+
+int netlink_route_get(struct netlink *nl, const struct ip_addr *dst, uint32_t scope, uint32_t fwmark,
+		      struct netlink_way *way);
+
+/*
+ * MTU of the way of the default route in main, IPv4's if there is one, else IPv6's; a default route over 'except'
+ * (an interface, or 0) does not count. -ENETUNREACH when there is none.
+ */
+int netlink_default_mtu(struct netlink *nl, uint32_t except, uint32_t *mtu);
+
+/*
+ * The two rules of wg-quick's default route: "not fwmark MARK table TABLE" and, looked at before it,
+ * "table main suppress_prefixlength 0". Add them in this order. Adding either that is there already is fine. Removing takes
+ * one away, -ENOENT when there is none.
+ */
+int netlink_rule_add_not_fwmark(struct netlink *nl, uint8_t family, uint32_t fwmark, uint32_t table);
+int netlink_rule_add_suppress(struct netlink *nl, uint8_t family);
+int netlink_rule_remove_not_fwmark(struct netlink *nl, uint8_t family, uint32_t fwmark, uint32_t table);
+int netlink_rule_remove_suppress(struct netlink *nl, uint8_t family);
+
+/* Whether any "not fwmark" rule is left in 'family': the suppress rule is shared and goes with the last. 1, 0 or negative errno. */
+int netlink_rule_any_not_fwmark(struct netlink *nl, uint8_t family);
+
+/* What the monitor saw. */
+enum netlink_event {
+	NETLINK_LINK = 1,	/* the link 'ifindex' changed: up, down, MTU, name */
+	NETLINK_LINK_GONE = 2,	/* it was deleted */
+	NETLINK_ADDRESS = 4,	/* addresses, of any link */
+	NETLINK_ROUTES = 8,	/* routes, rules, or another link: ways may have changed */
+	NETLINK_LOST = 16,	/* events were lost (ENOBUFS): look at everything again */
+};
+
+/* The monitor's descriptor, for the event loop. */
+int netlink_monitor_fd(const struct netlink *nl);
+
+/*
+ * Take what waits in the monitor, up to a bound (its descriptor is then still readable). Returns the
+ * union of enum netlink_event, 0 when nothing of interest came, or negative errno.
+ */
+int netlink_monitor_read(struct netlink *nl, uint32_t ifindex);
+
+#endif

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the daemon is told to be: changes from wg(8), the config file at start, a reload.
+ *
+ * A change touches sockets (port, mark) and the node. What can fail is done first - new sockets are opened beside the old
+ * ones - and taken back if a later step fails. A reload goes the same way through addresses and routes, and
+ * falls back to the config in force. Endpoints and the port that the file names as before are left as they are now: a
+ * peer that has roamed since is not sent back to where it was.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/clock.h"
+#include "sys/configfile.h"
+#include "sys/daemon_inside.h"
+#include "sys/frame.h"
+
+static bool listening(const struct daemon *d)
+{
+	return d->udp.fd4 >= 0 || d->udp.fd6 >= 0;
+}
+
+int daemon_apply(struct daemon *d, const struct change *c)
+{
+	uint32_t old_mark = d->udp.fwmark;
+	uint32_t mark = c->bits & CHANGE_FWMARK ? c->fwmark : old_mark;
+	bool rebind = c->bits & CHANGE_LISTEN_PORT &&
+		      (!listening(d) || !c->listen_port || c->listen_port != d->udp.port);
+	struct udp fresh;
+	int error = node_check(d->node, c);
+
+	udp_init(&fresh);
+	if (error)
+		return error;
+	error = rebind ? udp_open(&fresh, c->listen_port, mark) : 0;
+	if (!error && !rebind && listening(d) && mark != old_mark)
+		error = udp_set_fwmark(&d->udp, mark);
+	if (error)
+		return error;
+	error = node_apply(d->node, c, clock_now());
+	if (error) {
+		udp_close(&fresh);
+		if (!rebind && listening(d) && mark != old_mark)
+			udp_set_fwmark(&d->udp, old_mark);
+		return error;
+	}
+	if (rebind) {
+		udp_close(&d->udp);
+		d->udp = fresh;
+		daemon_watch_sockets(d);
+	}
+	d->udp.fwmark = mark;	/* also for sockets yet to be opened */
+	node_set_listen_port(d->node, listening(d) ? d->udp.port : c->listen_port);
+	if (c->bits & CHANGE_FWMARK)
+		node_uncheck_endpoints(d->node);
+	daemon_effects(d);
+	return 0;
+}
+
+/*
+ * Names.
+ */
+
+static bool same_endpoint(const struct change_peer *a, const struct change_peer *b)
+{
+	if (a->bits & CHANGE_PEER_ENDPOINT_NAME || b->bits & CHANGE_PEER_ENDPOINT_NAME)
+		return !strcmp(a->endpoint_name, b->endpoint_name);
+	return a->bits & b->bits & CHANGE_PEER_ENDPOINT && endpoint_equal(&a->endpoint, &b->endpoint);
+}
+
+static bool unresolved(const struct change_peer *p)
+{
+	return p->bits & CHANGE_PEER_ENDPOINT_NAME && !(p->bits & CHANGE_PEER_ENDPOINT);
+}
+
+bool daemon_resolve_again(struct daemon *d)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < d->config.change.peer_count; i++) {
+		const struct change_peer *p = &d->config.change.peers[i];
+
+		if (!unresolved(p) || d->o.parent_fd < 0)
+			continue;
+		frame_send(d->o.parent_fd, FRAME_RESOLVE, p->endpoint_name, strlen(p->endpoint_name));
+		any = true;
+	}
+	return any;
+}
+
+/* Tell the node about a peer whose name has just resolved. */
+static void apply_endpoint(struct daemon *d, const struct change_peer *resolved)
+{
+	struct change_peer peer = {
+		.bits = CHANGE_PEER_UPDATE_ONLY | CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME,
+		.endpoint = resolved->endpoint,
+	};
+	struct change c = { .peers = &peer, .peer_count = 1 };
+
+	memcpy(peer.public_key, resolved->public_key, KEY_LEN);
+	memcpy(peer.endpoint_name, resolved->endpoint_name, sizeof(peer.endpoint_name));
+	daemon_apply(d, &c);
+}
+
+void daemon_resolved(struct daemon *d, const char *payload, size_t len)
+{
+	const char *addresses = memchr(payload, '\0', len);
+	char first[ENDPOINT_TEXT_MAX + 1];
+	struct endpoint endpoint;
+	size_t n;
+
+	if (!addresses)
+		return;
+	addresses++;
+	n = strcspn(addresses, "\n");
+	if (n >= sizeof(first))
+		return;
+	memcpy(first, addresses, n);
+	first[n] = '\0';
+	if (!endpoint_parse(first, &endpoint)) {
+		log_warning(&d->o.log, "endpoint %s does not resolve; trying again every %d s", payload, RESOLVE_RETRY_S);
+		return;
+	}
+	for (size_t i = 0; i < d->config.change.peer_count; i++) {
+		struct change_peer *p = &d->config.change.peers[i];
+
+		if (!unresolved(p) || strcmp(p->endpoint_name, payload))
+			continue;
+		p->endpoint = endpoint;
+		p->bits |= CHANGE_PEER_ENDPOINT;
+		apply_endpoint(d, p);
+	}
+}
+
+static bool any_unresolved(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->config.change.peer_count; i++)
+		if (unresolved(&d->config.change.peers[i]))
+			return true;
+	return false;
+}
+
+/* At start names are worth a short wait: the MTU depends on where they lead. */
+static void resolve_first(struct daemon *d)
+{
+	int64_t until_us = clock_now().mono_us + RESOLVE_WAIT_MS * US_PER_MS;
+	struct pollfd pfd = { .fd = d->o.parent_fd, .events = POLLIN };
+
+	size_t answers = 0, asked = 0;
+
+	if (!daemon_resolve_again(d))
+		return;
+	for (size_t i = 0; i < d->config.change.peer_count; i++)
+		asked += unresolved(&d->config.change.peers[i]);
+	while (any_unresolved(d) && answers < asked) {
+		int64_t left_us = until_us - clock_now().mono_us;
+		char *payload = NULL;
+		size_t len;
+		int type;
+
+		if (left_us <= 0 || poll(&pfd, 1, (int)(left_us / US_PER_MS) + 1) <= 0)
+			break;
+		type = frame_receive(d->o.parent_fd, &payload, &len);
+		if (type == FRAME_RESOLVED)
+			daemon_resolved(d, payload, len);
+		free(payload);
+		answers++;
+		if (type <= 0)
+			break;
+	}
+	if (any_unresolved(d))
+		ev_timer_start(d->loop, &d->resolve);
+}
+
+/*
+ * The config.
+ */
+
+/* Collect lists out of the config. False: no memory. */
+static bool collect(const struct config *c, struct ip_prefix **allowed, size_t *allowed_count,
+		    struct endpoint **endpoints, size_t *endpoint_count)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < c->change.peer_count; i++)
+		total += c->change.peers[i].allowed_count;
+	*allowed = calloc(total + 1, sizeof(**allowed));
+	*endpoints = calloc(c->change.peer_count + 1, sizeof(**endpoints));
+	*allowed_count = *endpoint_count = 0;
+	if (!*allowed || !*endpoints) {
+		free(*allowed);
+		free(*endpoints);
+		return false;
+	}
+	for (size_t i = 0; i < c->change.peer_count; i++) {
+		const struct change_peer *p = &c->change.peers[i];
+
+		for (size_t j = 0; j < p->allowed_count; j++)
+			(*allowed)[(*allowed_count)++] = p->allowed[j].prefix;
+		if (p->bits & CHANGE_PEER_ENDPOINT)
+			(*endpoints)[(*endpoint_count)++] = p->endpoint;
+	}
+	return true;
+}
+
+/* The mark of the default route's table: FwMark, or one we choose, or 0 when no default route asks for it. */
+static uint32_t choose_mark(struct daemon *d, const struct config *c, const struct ip_prefix *allowed, size_t count)
+{
+	if (!iface_needs_mark(c, allowed, count))
+		return 0;
+	if (c->change.fwmark)
+		return c->change.fwmark;
+	return d->mark && d->mark != d->config.change.fwmark ? d->mark : iface_free_mark(&d->iface);
+}
+
+/* Addresses, MTU and routes of 'c'. 0, or negative errno with one line in 'why'. */
+static int shape_interface(struct daemon *d, const struct config *c, const struct ip_prefix *allowed, size_t allowed_count,
+			   const struct endpoint *endpoints, size_t endpoint_count, struct text *why)
+{
+	uint32_t mtu;
+	int error = iface_set_addresses(&d->iface, c, why);
+
+	if (!error)
+		error = iface_set_mtu_up(&d->iface, c, endpoints, endpoint_count, d->udp.fwmark, &mtu, why);
+	if (!error)
+		error = iface_set_routes(&d->iface, c, allowed, allowed_count, d->mark, why);
+	return error;
+}
+
+/*
+ * Put 'c' in force, its change reduced to 'change' (what is new in it). Half done on failure: the caller knows what to go back to.
+ */
+static int put_in_force(struct daemon *d, const struct config *c, struct change *change, struct text *why)
+{
+	struct ip_prefix *allowed;
+	struct endpoint *endpoints;
+	size_t allowed_count, endpoint_count;
+	int error;
+
+	if (!collect(c, &allowed, &allowed_count, &endpoints, &endpoint_count)) {
+		text_add(why, "out of memory");
+		return -ENOMEM;
+	}
+	d->mark = choose_mark(d, c, allowed, allowed_count);
+	if (d->mark) {
+		change->bits |= CHANGE_FWMARK;
+		change->fwmark = d->mark;
+	}
+	error = daemon_apply(d, change);
+	if (error == -EADDRINUSE)
+		text_addf(why, "%s: ListenPort %u is in use by another program", d->o.name, (unsigned int)change->listen_port);
+	else if (error)
+		text_addf(why, "%s: cannot put the config in force: %s", d->o.name, strerror(-error));
+	else
+		error = shape_interface(d, c, allowed, allowed_count, endpoints, endpoint_count, why);
+	free(allowed);
+	free(endpoints);
+	return error;
+}
+
+int daemon_configure(struct daemon *d, struct text *why)
+{
+	struct change change;
+
+	d->config = *d->o.config;
+	resolve_first(d);
+	change = d->config.change;
+	return put_in_force(d, &d->config, &change, why);
+}
+
+static const struct change_peer *peer_in(const struct change *c, const uint8_t key[KEY_LEN])
+{
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (!memcmp(c->peers[i].public_key, key, KEY_LEN))
+			return &c->peers[i];
+	return NULL;
+}
+
+/* What resolved before need not resolve again. */
+static void carry_resolved(const struct config *old, struct config *next)
+{
+	for (size_t i = 0; i < next->change.peer_count; i++) {
+		struct change_peer *p = &next->change.peers[i];
+		const struct change_peer *before = peer_in(&old->change, p->public_key);
+
+		if (before && unresolved(p) && same_endpoint(before, p) && before->bits & CHANGE_PEER_ENDPOINT) {
+			p->endpoint = before->endpoint;
+			p->bits |= CHANGE_PEER_ENDPOINT;
+		}
+	}
+}
+
+/* The change from 'old' to 'next': that of 'next' less port and endpoints that did not change. False: no memory. */
+static bool change_between(const struct config *old, const struct config *next, struct change *out)
+{
+	*out = next->change;
+	out->peers = calloc(out->peer_count + 1, sizeof(*out->peers));
+	if (!out->peers)
+		return false;
+	if (!out->listen_port)
+		out->bits &= ~(unsigned int)CHANGE_LISTEN_PORT;
+	for (size_t i = 0; i < out->peer_count; i++) {
+		const struct change_peer *before = peer_in(&old->change, next->change.peers[i].public_key);
+
+		out->peers[i] = next->change.peers[i];
+		if (before && same_endpoint(before, &out->peers[i]))
+			out->peers[i].bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT;
+	}
+	return true;
+}
+
+static void change_between_done(struct change *c)
+{
+	crypto_wipe(c->peers, c->peer_count * sizeof(*c->peers));
+	free(c->peers);
+	crypto_wipe(c, sizeof(*c));
+}
+
+static bool reload_to(struct daemon *d, struct config *next, struct text *why)
+{
+	struct text ignored = { 0 };
+	struct change change;
+	bool ok;
+
+	if (!change_between(&d->config, next, &change)) {
+		text_add(why, "out of memory");
+		return false;
+	}
+	ok = !put_in_force(d, next, &change, why);
+	change_between_done(&change);
+	if (ok)
+		return true;
+	/* Back to what was in force. It worked before, so it is tried once and not more. */
+	if (change_between(next, &d->config, &change)) {
+		put_in_force(d, &d->config, &change, &ignored);
+		change_between_done(&change);
+	}
+	text_done(&ignored);
+	return false;
+}
+
+bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *why)
+{
+	struct config next;
+
+	if (!d->configured) {
+		text_addf(why, "%s: has no config file to reload; change it with wg(8)", d->o.name);
+		return false;
+	}
+	if (!configfile_parse(d->o.config_file, text, len, &next, why))
+		return false;
+	carry_resolved(&d->config, &next);
+	if (!reload_to(d, &next, why)) {
+		config_done(&next);
+		return false;
+	}
+	config_done(&d->config);
+	d->config = next;
+	if (daemon_resolve_again(d))
+		ev_timer_again(d->loop, &d->resolve);
+	if (d->o.parent_fd >= 0)
+		frame_send(d->o.parent_fd, FRAME_RELOADED, text, len);
+	daemon_tell_made(d);
+	log_info(&d->o.log, "%s: config reloaded", d->o.name);
+	return true;
+}
+
+/*
+ * The running config as text, for SaveConfig.
+ */
+
+struct address_walk {
+	struct config *config;
+	bool failed;
+};
+
+static void save_address(void *ctx, const struct ip_prefix *a)
+{
+	struct address_walk *w = ctx;
+	struct ip_prefix *v;
+
+	if (ip_addr_is_link_local(&a->addr))
+		return;		/* the kernel's own */
+	v = realloc(w->config->addresses, (w->config->address_count + 1) * sizeof(*v));
+	w->failed |= !v;
+	if (!v)
+		return;
+	w->config->addresses = v;
+	v[w->config->address_count++] = *a;
+}
+
+static void save_allowed(void *ctx, const struct ip_prefix *prefix)
+{
+	change_add_allowed(ctx, prefix, false);
+}
+
+static void save_peer(struct change *c, const struct node *n, size_t i, const struct peer_info *info)
+{
+	struct change_peer *p = change_add_peer(c);
+
+	if (!p)
+		return;
+	p->bits = CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE;
+	memcpy(p->public_key, info->public_key, KEY_LEN);
+	memcpy(p->psk, info->psk, KEY_LEN);
+	memcpy(p->name, info->name, strlen(info->name) + 1);
+	memcpy(p->endpoint_name, info->endpoint_name, strlen(info->endpoint_name) + 1);
+	p->endpoint = info->path.remote;
+	p->keepalive_s = info->keepalive_s;
+	if (p->endpoint_name[0])
+		p->bits |= CHANGE_PEER_ENDPOINT_NAME;
+	else if (info->path.remote.addr.family != IP_NONE)
+		p->bits |= CHANGE_PEER_ENDPOINT;
+	node_peer_allowed(n, i, save_allowed, p);
+}
+
+void daemon_format_config(struct daemon *d, struct text *out)
+{
+	struct config c = d->config;
+	struct address_walk walk = { .config = &c };
+	struct node_info node;
+	struct peer_info peer;
+
+	c.addresses = NULL;
+	c.address_count = 0;
+	node_info(d->node, &node);
+	c.change = (struct change){
+		.bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK,
+		.listen_port = node.listen_port,
+		.fwmark = node.fwmark == d->mark && !d->config.change.fwmark ? 0 : node.fwmark,
+	};
+	memcpy(c.change.private_key, node.private_key, KEY_LEN);
+	netlink_address_each(&d->netlink, d->tun.ifindex, save_address, &walk);
+	for (size_t i = 0; node_peer(d->node, i, clock_now(), &peer); i++)
+		save_peer(&c.change, d->node, i, &peer);
+	if (!walk.failed)
+		config_format(&c, out);
+	free(c.addresses);
+	change_done(&c.change);
+	crypto_wipe(&node, sizeof(node));
+	crypto_wipe(&peer, sizeof(peer));
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a node to the status message. Strings become the message's own; secrets (the private key, preshared keys) are
+ * looked at only to say whether they are there, and what held them is wiped.
+ *
+ * Every list has its count raised only after the element is whole, so a message given up half way can be freed as it is.
+ */
+#include "sys/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crypto/aead.h"
+#include "crypto/key.h"
+#include "node/node.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+enum { WORKERS = 1 };
+
+/* Give a string field its own copy; an empty one stays as it was initialised. */
+static bool set_string(char **field, const char *s)
+{
+	if (!s || !*s)
+		return true;
+	*field = strdup(s);
+	return *field;
+}
+
+static bool set_key(ProtobufCBinaryData *field, const uint8_t key[KEY_LEN])
+{
+	field->data = malloc(KEY_LEN);
+	if (!field->data)
+		return false;
+	memcpy(field->data, key, KEY_LEN);
+	field->len = KEY_LEN;
+	return true;
+}
+
+/* Resident memory by the kernel's count; 0 when /proc is not there. */
+static uint64_t rss_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	uint64_t pages = 0;
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %" SCNu64, &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool fill_daemon(const struct status_facts *f, struct instant now, Meshd__Status *out)
+{
+	out->uptime_s = (uint64_t)((now.mono_us - f->start_us) / US_PER_S);
+	out->now_ns = now.wall_ns;
+	out->workers = WORKERS;
+	out->rss_bytes = rss_bytes();
+	return set_string(&out->version, PACKAGE_VERSION) && set_string(&out->name, f->name) &&
+	       set_string(&out->aead, aead_name());
+}
+
+static bool fill_addresses(const struct status_facts *f, Meshd__Status *out)
+{
+	char text[PREFIX_TEXT_MAX];
+
+	if (!f->address_count)
+		return true;
+	out->addresses = calloc(f->address_count, sizeof(*out->addresses));
+	if (!out->addresses)
+		return false;
+	for (size_t i = 0; i < f->address_count; i++) {
+		char *copy = strdup(ip_prefix_format(&f->addresses[i], text));
+
+		if (!copy)
+			return false;
+		out->addresses[out->n_addresses++] = copy;
+	}
+	return true;
+}
+
+static bool fill_drops(const struct node_info *info, Meshd__Status *out)
+{
+	out->drops = calloc(DROP_REASONS, sizeof(*out->drops));
+	if (!out->drops)
+		return false;
+	for (unsigned int r = 0; r < DROP_REASONS; r++) {
+		Meshd__Drop *d;
+
+		if (!info->drops[r])
+			continue;
+		d = malloc(sizeof(*d));
+		if (!d)
+			return false;
+		meshd__drop__init(d);
+		out->drops[out->n_drops++] = d;
+		d->count = info->drops[r];
+		if (!set_string(&d->name, drop_name((enum drop_reason)r)))
+			return false;
+	}
+	return true;
+}
+
+static bool fill_interface(const struct node_info *info, Meshd__Status *out)
+{
+	out->listen_port = info->listen_port;
+	out->fwmark = info->fwmark;
+	out->mtu = info->mtu;
+	out->up = info->up;
+	out->rx_packets = info->rx_packets;
+	out->tx_packets = info->tx_packets;
+	out->handshakes_sent = info->handshakes_sent;
+	out->handshakes_received = info->handshakes_received;
+	out->handshakes_done = info->handshakes_done;
+	if (info->has_key && !set_key(&out->public_key, info->public_key))
+		return false;
+	return fill_drops(info, out);
+}
+
+struct allowed_fill {
+	Meshd__Peer *peer;
+	size_t size;
+	bool failed;
+};
+
+static void add_allowed(void *ctx, const struct ip_prefix *p)
+{
+	struct allowed_fill *f = ctx;
+	char text[PREFIX_TEXT_MAX];
+	char *copy;
+
+	if (f->failed)
+		return;
+	if (f->peer->n_allowed_ips == f->size) {
+		size_t size = f->size ? 2 * f->size : 4;
+		char **bigger = reallocarray(f->peer->allowed_ips, size, sizeof(*bigger));
+
+		f->failed = !bigger;
+		if (f->failed)
+			return;
+		f->peer->allowed_ips = bigger;
+		f->size = size;
+	}
+	copy = strdup(ip_prefix_format(p, text));
+	f->failed = !copy;
+	if (copy)
+		f->peer->allowed_ips[f->peer->n_allowed_ips++] = copy;
+}
+
+static bool fill_path(const struct path_addr *path, Meshd__Peer *p)
+{
+	char remote[ENDPOINT_TEXT_MAX], local[ADDR_TEXT_MAX];
+
+	if (path->remote.addr.family == IP_NONE)
+		return true;
+	if (!set_string(&p->endpoint, endpoint_format(&path->remote, remote)))
+		return false;
+	return path->local.family == IP_NONE || set_string(&p->local_address, ip_addr_format(&path->local, local));
+}
+
+static bool fill_peer(const struct node *n, size_t i, const struct peer_info *info, Meshd__Peer *p)
+{
+	struct allowed_fill allowed = { .peer = p };
+
+	p->endpoint_loops = info->endpoint_loops;
+	p->handshake_wall_ns = info->handshake_wall_ns;
+	p->rx_bytes = info->rx_bytes;
+	p->tx_bytes = info->tx_bytes;
+	p->rx_rate = info->rx_rate;
+	p->tx_rate = info->tx_rate;
+	p->keepalive_s = info->keepalive_s;
+	p->waiting = (uint32_t)info->waiting;
+	p->has_session = info->has_session;
+	p->has_psk = !crypto_is_zero(info->psk, KEY_LEN);
+	node_peer_allowed(n, i, add_allowed, &allowed);
+	return !allowed.failed && set_key(&p->public_key, info->public_key) && set_string(&p->name, info->name) &&
+	       set_string(&p->endpoint_name, info->endpoint_name) && fill_path(&info->path, p);
+}
+
+static bool fill_peers(const struct node *n, size_t count, struct instant now, Meshd__Status *out)
+{
+	struct peer_info info;
+	bool ok = true;
+
+	if (!count)
+		return true;
+	out->peers = calloc(count, sizeof(*out->peers));
+	if (!out->peers)
+		return false;
+	for (size_t i = 0; ok && i < count && node_peer(n, i, now, &info); i++) {
+		Meshd__Peer *p = malloc(sizeof(*p));
+
+		ok = p;
+		if (!ok)
+			break;
+		meshd__peer__init(p);
+		out->peers[out->n_peers++] = p;
+		ok = fill_peer(n, i, &info, p);
+	}
+	crypto_wipe(&info, sizeof(info));
+	return ok;
+}
+
+bool status_fill(const struct node *n, const struct status_facts *f, struct instant now, Meshd__Status *out)
+{
+	struct node_info info;
+	bool ok;
+
+	node_info(n, &info);
+	crypto_wipe(info.private_key, sizeof(info.private_key));
+	ok = fill_daemon(f, now, out) && fill_addresses(f, out) && fill_interface(&info, out) &&
+	     fill_peers(n, info.peer_count, now, out);
+	return ok;
+}
