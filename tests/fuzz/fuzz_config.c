@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Any bytes as a config file. What is refused leaves nothing and says so in one clean line without anything like a key
+ * in it; what is accepted and written reads back to the same text.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool good, const char *what, const char *text)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s: %s\n", what, text);
+	abort();
+}
+
+static bool is_base64(char ch)
+{
+	return ch && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", ch);
+}
+
+/* "fuzz:LINE: ..." in printable characters; our own words are all shorter than half a key. */
+static void check_error(const char *error)
+{
+	size_t run = 0, digits;
+
+	require(strncmp(error, "fuzz:", 5) == 0, "error does not begin with the file", error);
+	digits = strspn(error + 5, "0123456789");
+	require(digits > 0 && strncmp(error + 5 + digits, ": ", 2) == 0, "error has no line", error);
+	require(error[5] != '0', "line 0", error);
+	for (const char *s = error; *s; s++) {
+		require(*s >= ' ' && *s <= '~', "unclean error", error);
+		run = is_base64(*s) ? run + 1 : 0;
+		require(run < 24, "a secret in an error", error);
+	}
+}
+
+static void check_peer(const struct change_peer *p)
+{
+	unsigned int endpoints = CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME;
+
+	require(p->bits & CHANGE_PEER_REPLACE_ALLOWED, "no REPLACE_ALLOWED", "");
+	require((p->bits & endpoints) != endpoints, "two endpoints", p->endpoint_name);
+	require(!(p->bits & (CHANGE_PEER_REMOVE | CHANGE_PEER_UPDATE_ONLY)), "removed by a file", "");
+	for (size_t i = 0; i < p->allowed_count; i++) {
+		struct ip_prefix masked = p->allowed[i].prefix;
+
+		ip_prefix_mask(&masked);
+		require(memcmp(&masked, &p->allowed[i].prefix, sizeof(masked)) == 0, "host bits", "");
+		require(!p->allowed[i].remove, "taken away by a file", "");
+	}
+}
+
+static void check_round_trip(const struct config *c)
+{
+	struct text once = { 0 }, twice = { 0 }, error = { 0 };
+	struct config again;
+
+	config_format(c, &once);
+	require(!once.failed, "cannot write", "");
+	require(config_parse(&again, "again", once.s, once.len, &error), "cannot read back", once.s);
+	config_format(&again, &twice);
+	require(strcmp(once.s, twice.s) == 0, "reads back to something else", once.s);
+	require(c->change.bits == again.change.bits, "other bits", once.s);
+	require(c->change.peer_count == again.change.peer_count, "other peers", once.s);
+	for (size_t i = 0; i < c->change.peer_count; i++)
+		require(c->change.peers[i].bits == again.change.peers[i].bits, "other bits of a peer", once.s);
+	config_done(&again);
+	text_wipe(&once);
+	text_wipe(&twice);
+	text_done(&error);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct config empty;
+	struct text error = { 0 };
+	struct config c;
+
+	if (config_parse(&c, "fuzz", (const char *)data, size, &error)) {
+		require(error.len == 0, "an error though good", error.s ? error.s : "");
+		for (size_t i = 0; i < c.change.peer_count; i++)
+			check_peer(&c.change.peers[i]);
+		check_round_trip(&c);
+		config_resolve_table(&c, (const char *)data, size);
+		config_done(&c);
+	} else {
+		check_error(error.s);
+	}
+	require(memcmp(&c, &empty, sizeof(c)) == 0, "something left", "");
+	text_done(&error);
+	return 0;
+}

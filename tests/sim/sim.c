@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulator: virtual clocks, links and an event queue around real nodes.
+ *
+ * Every node draws from its own stream, split from the seed, so that one node's draws do not shift another's. A datagram is
+ * copied into an event when it is sent; delay, jitter, loss, duplication and MTU of the link decide when and whether it
+ * arrives. Reordering comes from jitter. After every input a node has its turn, as in the daemon.
+ */
+#include "sim.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "wire/wg.h"
+
+struct sim_event {
+	struct sim_event *next;
+	int64_t at_us;
+	size_t to;
+	struct path_addr from;
+	size_t len;
+	uint8_t bytes[];	/* headroom, datagram, tailroom */
+};
+
+uint64_t sim_random(struct sim_stream *r, uint64_t bound)
+{
+	/* splitmix64 (Steele, Lea, Flood 2014) */
+	uint64_t z = (r->s += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	z ^= z >> 31;
+	return bound ? z % bound : z;
+}
+
+static void fill(void *ctx, void *out, size_t len)
+{
+	uint8_t *p = out;
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)sim_random(ctx, 256);
+}
+
+static struct instant instant_of(const struct sim *s, size_t i)
+{
+	return (struct instant){
+		.mono_us = s->now_us,
+		.wall_ns = s->wall_ns + s->nodes[i].wall_offset_ns,
+	};
+}
+
+void sim_init(struct sim *s, uint64_t seed)
+{
+	memset(s, 0, sizeof(*s));
+	s->random.s = seed;
+	s->now_us = US_PER_S;
+	s->wall_ns = INT64_C(1700000000) * NS_PER_S;
+}
+
+void sim_done(struct sim *s)
+{
+	while (s->events) {
+		struct sim_event *e = s->events;
+
+		s->events = e->next;
+		free(e);
+	}
+	for (size_t i = 0; i < s->node_count; i++)
+		node_free(s->nodes[i].node);
+}
+
+static void inner_address(size_t i, struct ip_prefix *v6, struct ip_prefix *v4)
+{
+	*v6 = (struct ip_prefix){ .addr = { IP_V6, { 0xfd, [15] = (uint8_t)(i + 1) } }, .len = 128 };
+	*v4 = (struct ip_prefix){ .addr = { IP_V4, { 10, 9, 0, (uint8_t)(i + 1) } }, .len = 32 };
+}
+
+static void start_node(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	struct rng rng = { .fill = fill, .ctx = &n->random };
+	struct log log = { 0 };
+	struct change c = { .bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT, .listen_port = SIM_PORT };
+
+	n->node = node_new(&rng, &log);
+	assert(n->node);
+	memcpy(c.private_key, n->private_key, KEY_LEN);
+	assert(!node_apply(n->node, &c, instant_of(s, i)));
+	node_set_mtu(n->node, 1420);
+	node_set_up(n->node, true, instant_of(s, i));
+	n->wake_us = s->now_us;
+}
+
+size_t sim_add_node(struct sim *s)
+{
+	size_t i = s->node_count++;
+	struct sim_node *n = &s->nodes[i];
+	struct rng rng = { .fill = fill, .ctx = &n->random };
+
+	assert(i < SIM_NODES_MAX);
+	n->random.s = sim_random(&s->random, 0);
+	n->endpoint = (struct endpoint){ .addr = { IP_V4, { 192, 0, 2, (uint8_t)(i + 1) } }, .port = SIM_PORT };
+	key_generate(&rng, n->private_key);
+	key_public(n->public_key, n->private_key);
+	start_node(s, i);
+	return i;
+}
+
+void sim_restart_node(struct sim *s, size_t i, bool with_stamp)
+{
+	uint8_t stamp[12];
+
+	node_timestamp(s->nodes[i].node, stamp);
+	node_free(s->nodes[i].node);
+	start_node(s, i);
+	if (with_stamp)
+		node_set_timestamp(s->nodes[i].node, stamp);
+}
+
+void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_t *psk, uint16_t keepalive_s)
+{
+	struct ip_prefix v6, v4;
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+
+	assert(p);
+	memcpy(p->public_key, s->nodes[b].public_key, KEY_LEN);
+	p->bits = CHANGE_PEER_KEEPALIVE;
+	p->keepalive_s = keepalive_s;
+	if (psk) {
+		p->bits |= CHANGE_PEER_PSK;
+		memcpy(p->psk, psk, KEY_LEN);
+	}
+	if (endpoint) {
+		p->bits |= CHANGE_PEER_ENDPOINT;
+		p->endpoint = s->nodes[b].endpoint;
+	}
+	inner_address(b, &v6, &v4);
+	assert(change_add_allowed(p, &v6, false) && change_add_allowed(p, &v4, false));
+	assert(!node_apply(s->nodes[a].node, &c, instant_of(s, a)));
+	s->nodes[a].wake_us = s->now_us;
+	change_done(&c);
+}
+
+void sim_connect(struct sim *s, size_t a, size_t b)
+{
+	sim_add_peer(s, a, b, true, NULL, 0);
+	sim_add_peer(s, b, a, true, NULL, 0);
+}
+
+void sim_set_link(struct sim *s, size_t a, size_t b, const struct sim_link *link)
+{
+	s->links[a][b] = *link;
+	s->links[b][a] = *link;
+}
+
+/*
+ * The wire.
+ */
+
+static void event_add(struct sim *s, size_t to, int64_t at_us, const struct path_addr *from, const void *msg, size_t len)
+{
+	struct sim_event *e = malloc(sizeof(*e) + PACKET_HEADROOM + len + PACKET_TAILROOM), **at = &s->events;
+
+	assert(e);
+	e->at_us = at_us;
+	e->to = to;
+	e->from = *from;
+	e->len = len;
+	memcpy(e->bytes + PACKET_HEADROOM, msg, len);
+	while (*at && (*at)->at_us <= at_us)
+		at = &(*at)->next;
+	e->next = *at;
+	*at = e;
+	s->in_flight++;
+}
+
+static void count_sent(struct sim *s, struct sim_node *n, const uint8_t *msg, size_t len)
+{
+	struct sim_seen *seen = &n->seen;
+
+	n->last_sent_us = s->now_us;
+	switch (wg_classify(msg, len)) {
+	case WG_INITIATION:
+		seen->initiations++;
+		n->last_initiation_us = s->now_us;
+		break;
+	case WG_RESPONSE:
+		seen->responses++;
+		break;
+	case WG_COOKIE_REPLY:
+		seen->cookie_replies++;
+		break;
+	case WG_DATA:
+		if (len == WG_DATA_MIN)
+			seen->keepalives++;
+		else
+			seen->data++;
+		break;
+	default:
+		assert(!"a node sends nothing but WireGuard");
+	}
+}
+
+static void trace(struct sim *s, size_t from, const uint8_t *msg, size_t len)
+{
+	s->trace = (s->trace ^ (uint64_t)s->now_us ^ from) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < len; i++)
+		s->trace = (s->trace ^ msg[i]) * UINT64_C(0x100000001b3);
+}
+
+static bool lost(struct sim *s, const struct sim_link *l, const uint8_t *msg, size_t len)
+{
+	bool data = msg[0] == WG_DATA;
+
+	if (l->cut || (data && l->no_data) || (!data && l->no_handshakes))
+		return true;
+	if (l->mtu && len > l->mtu)
+		return true;
+	return sim_random(&s->random, 1000) < l->loss;
+}
+
+static void wire_send(struct sim *s, size_t from, const struct dgram *d)
+{
+	struct path_addr source = { .remote = s->nodes[from].endpoint };
+
+	count_sent(s, &s->nodes[from], d->data, d->len);
+	trace(s, from, d->data, d->len);
+	if (s->on_dgram)
+		s->on_dgram(s, from, d->data, d->len);
+	for (size_t to = 0; to < s->node_count; to++) {
+		const struct sim_link *l = &s->links[from][to];
+		int copies = 1;
+
+		if (!endpoint_equal(&s->nodes[to].endpoint, &d->path.remote))
+			continue;
+		if (sim_random(&s->random, 1000) < l->duplicate)
+			copies = 2;
+		for (int c = 0; c < copies; c++) {
+			int64_t delay_us = l->delay_us;
+
+			if (l->jitter_us)
+				delay_us += (int64_t)sim_random(&s->random, (uint64_t)l->jitter_us);
+			if (!lost(s, l, d->data, d->len))
+				event_add(s, to, s->now_us + delay_us, &source, d->data, d->len);
+		}
+	}
+}
+
+/*
+ * The driver of one node.
+ */
+
+static void tun_write(struct sim *s, size_t i, const struct packet *p)
+{
+	if (!sim_tag(p->data, p->len)) {
+		s->nodes[i].seen.refused++;
+		return;
+	}
+	s->nodes[i].seen.delivered++;
+	if (s->on_packet)
+		s->on_packet(s, i, p->data, p->len);
+}
+
+static void flush_lane(struct sim *s, size_t i)
+{
+	struct lane *l = node_lane(s->nodes[i].node);
+	const struct lane_out *out = lane_out(l);
+
+	for (size_t j = 0; j < out->dgram_count; j++)
+		wire_send(s, i, &out->dgrams[j]);
+	for (size_t j = 0; j < out->packet_count; j++)
+		tun_write(s, i, &out->packets[j]);
+	lane_out_clear(l);
+}
+
+static void turn(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	struct dgram *dgrams;
+	size_t count;
+	bool more;
+
+	node_turn(n->node, instant_of(s, i));
+	count = node_out(n->node, &dgrams);
+	for (size_t j = 0; j < count; j++)
+		wire_send(s, i, &dgrams[j]);
+	node_out_clear(n->node);
+	do {
+		more = lane_drain(node_lane(n->node), instant_of(s, i));
+		flush_lane(s, i);
+	} while (more);
+	n->wake_us = node_deadline(n->node);
+}
+
+static void arrive(struct sim *s, struct sim_event *e)
+{
+	struct dgram d = {
+		.data = e->bytes + PACKET_HEADROOM,
+		.len = (uint32_t)e->len,
+		.path = e->from,
+	};
+
+	lane_from_udp(node_lane(s->nodes[e->to].node), instant_of(s, e->to), &d, 1);
+	flush_lane(s, e->to);
+	turn(s, e->to);
+	free(e);
+}
+
+void sim_inject(struct sim *s, size_t i, const struct endpoint *from, const void *msg, size_t len)
+{
+	struct path_addr source = { .remote = *from };
+
+	event_add(s, i, s->now_us, &source, msg, len);
+}
+
+/* The node whose deadline comes first. */
+static size_t next_wake(const struct sim *s, int64_t *at_us)
+{
+	size_t best = 0;
+
+	*at_us = NEVER_US;
+	for (size_t i = 0; i < s->node_count; i++)
+		if (s->nodes[i].wake_us < *at_us) {
+			*at_us = s->nodes[i].wake_us;
+			best = i;
+		}
+	return best;
+}
+
+static void advance(struct sim *s, int64_t to_us)
+{
+	if (to_us <= s->now_us)
+		return;
+	s->wall_ns += (to_us - s->now_us) * 1000;
+	s->now_us = to_us;
+}
+
+void sim_run(struct sim *s, int64_t us)
+{
+	int64_t end_us = s->now_us + us, wake_us;
+
+	for (;;) {
+		size_t i = next_wake(s, &wake_us);
+		int64_t arrival_us = s->events ? s->events->at_us : NEVER_US;
+
+		if ((wake_us < arrival_us ? wake_us : arrival_us) > end_us)
+			break;
+		if (arrival_us <= wake_us) {
+			struct sim_event *e = s->events;
+
+			s->events = e->next;
+			s->in_flight--;
+			advance(s, arrival_us);
+			arrive(s, e);
+		} else {
+			advance(s, wake_us);
+			turn(s, i);
+		}
+	}
+	advance(s, end_us);
+}
+
+/*
+ * Inner packets: IPv6, protocol 17, with a tag where the UDP payload would be.
+ */
+
+enum { TAG_AT = 48, TAG_MAGIC = 0x6d657368 };
+
+void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_len)
+{
+	uint8_t room[PACKET_HEADROOM + SIM_DGRAM_MAX + PACKET_TAILROOM] = { 0 }, *p = room + PACKET_HEADROOM;
+	struct packet packet = { .data = p };
+	struct ip_prefix from, to, v4;
+
+	if (payload_len < TAG_AT - 40 + 12)
+		payload_len = TAG_AT - 40 + 12;
+	assert(40 + payload_len <= SIM_DGRAM_MAX);
+	inner_address(a, &from, &v4);
+	inner_address(b, &to, &v4);
+	p[0] = 0x60;
+	put_be16(p + 4, (uint16_t)payload_len);
+	p[6] = 17;
+	p[7] = 64;
+	memcpy(p + 8, from.addr.bytes, 16);
+	memcpy(p + 24, to.addr.bytes, 16);
+	put_be64(p + TAG_AT, tag);
+	put_be32(p + TAG_AT + 8, TAG_MAGIC);
+	packet.len = (uint32_t)(40 + payload_len);
+	lane_from_tun(node_lane(s->nodes[a].node), instant_of(s, a), &packet, 1);
+	flush_lane(s, a);
+	turn(s, a);
+}
+
+uint64_t sim_tag(const uint8_t *packet, size_t len)
+{
+	if (len < TAG_AT + 12 || packet[6] != 17 || get_be32(packet + TAG_AT + 8) != TAG_MAGIC)
+		return 0;
+	return get_be64(packet + TAG_AT);
+}
+
+struct peer_info sim_peer(struct sim *s, size_t a, size_t b)
+{
+	struct peer_info info;
+
+	for (size_t i = 0; node_peer(s->nodes[a].node, i, instant_of(s, a), &info); i++)
+		if (!memcmp(info.public_key, s->nodes[b].public_key, KEY_LEN))
+			return info;
+	assert(!"no such peer");
+	return info;
+}
+
+uint64_t sim_drops(struct sim *s, size_t i, enum drop_reason reason)
+{
+	struct node_info info;
+
+	node_info(s->nodes[i].node, &info);
+	return info.drops[reason];
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_SIM_H
+#define MESHD_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/instant.h"
+#include "base/rng.h"
+#include "node/lane.h"
+#include "node/node.h"
+
+/*
+ * Many nodes in one process, in virtual time, from one seed: the second driver of the core. Nothing here sleeps,
+ * and a run is repeated exactly by its seed. One event at a time: the earliest arrival, node deadline or script
+ * line is taken, the clock jumps there, that one thing is done.
+ */
+
+enum {
+	SIM_NODES_MAX = 64,
+	SIM_DGRAM_MAX = 2048,
+	SIM_PORT = 51820,
+};
+
+/* What a link does to datagrams, in one direction. All zero: perfect and immediate. Probabilities in 1/1000. */
+struct sim_link {
+	int64_t delay_us, jitter_us;	/* each datagram: delay + [0, jitter) - jitter reorders */
+	unsigned int loss, duplicate;
+	uint32_t mtu;			/* bytes of UDP payload; 0: no limit */
+	bool cut;
+	bool no_handshakes;		/* loses types 1 to 3 alone */
+	bool no_data;			/* loses type 4 alone */
+};
+
+/* Something that happened on the wire or at a TUN, for tests that watch. */
+struct sim_seen {
+	uint64_t initiations, responses, cookie_replies, data, keepalives;	/* sent, by type */
+	uint64_t delivered;		/* inner packets the node wrote to its TUN */
+	uint64_t refused;		/* ICMP errors among them */
+};
+
+struct sim_node {
+	struct node *node;
+	struct endpoint endpoint;	/* where it is now */
+	int64_t wall_offset_ns;		/* how wrong its clock is */
+	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
+	struct sim_stream { uint64_t s; } random;
+	struct sim_seen seen;
+	int64_t wake_us;		/* its deadline */
+	int64_t last_sent_us;		/* any datagram */
+	int64_t last_initiation_us;
+};
+
+struct sim_event;
+
+struct sim {
+	struct sim_stream random;
+	int64_t now_us, wall_ns;	/* virtual */
+	struct sim_node nodes[SIM_NODES_MAX];
+	size_t node_count;
+	struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX];
+	struct sim_event *events;	/* sorted by time, then by order of making */
+	size_t in_flight;
+	uint64_t trace;			/* a hash over everything that was sent: equal seeds, equal traces */
+	/* Called for each inner packet that reaches a node's TUN. May be NULL. */
+	void (*on_packet)(struct sim *s, size_t node, const uint8_t *packet, size_t len);
+	/* Called for each datagram a node sends, before the link has its way. May be NULL. */
+	void (*on_dgram)(struct sim *s, size_t from, const uint8_t *msg, size_t len);
+	void *ctx;
+};
+
+void sim_init(struct sim *s, uint64_t seed);
+void sim_done(struct sim *s);
+
+/* A node with a key, up, no peers. Its number is its place in s->nodes; its inner address fd00::N+1 and 10.9.0.N+1. */
+size_t sim_add_node(struct sim *s);
+
+/* Take a node away and start it afresh with the same key; with_stamp: it remembers its last TAI64N. Peers must be added again. */
+void sim_restart_node(struct sim *s, size_t i, bool with_stamp);
+
+/* Make b a peer of a (one direction of configuration). Endpoint: b's, if 'endpoint'. psk may be NULL. */
+void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_t *psk, uint16_t keepalive_s);
+
+/* Both ways, with endpoints. */
+void sim_connect(struct sim *s, size_t a, size_t b);
+
+/* Set both directions of a link. */
+void sim_set_link(struct sim *s, size_t a, size_t b, const struct sim_link *link);
+
+/* Put an inner packet (IPv6, UDP-like, carrying 'tag') into a's TUN for b. */
+void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_len);
+
+/* The tag of a packet sim_send() made, or 0. */
+uint64_t sim_tag(const uint8_t *packet, size_t len);
+
+/* Put raw bytes in front of node i, as if they came from 'from'. */
+void sim_inject(struct sim *s, size_t i, const struct endpoint *from, const void *msg, size_t len);
+
+/* Run until the virtual time is 'us' later. */
+void sim_run(struct sim *s, int64_t us);
+
+/* Uniform number in [0, bound). */
+uint64_t sim_random(struct sim_stream *r, uint64_t bound);
+
+/* The peer_info of b at a. */
+struct peer_info sim_peer(struct sim *s, size_t a, size_t b);
+uint64_t sim_drops(struct sim *s, size_t i, enum drop_reason reason);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* The lists of a change: growing keeps what is in them, limits hold, and equal keys are found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/change.h"
+#include "node/drops.h"
+
+static void put_number(struct change_peer *p, size_t i)
+{
+	p->public_key[0] = (uint8_t)i;
+	p->public_key[1] = (uint8_t)(i >> 8);
+	p->public_key[31] = (uint8_t)(i >> 16);
+}
+
+static void peers_grow(void **state)
+{
+	struct change c = { 0 }, empty = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < CHANGE_PEERS_MAX; i++) {
+		struct change_peer fresh = { 0 }, *p = change_add_peer(&c);
+
+		assert_non_null(p);
+		assert_memory_equal(p, &fresh, sizeof(fresh));
+		put_number(p, i);
+	}
+	assert_null(change_add_peer(&c));
+	assert_int_equal(c.peer_count, CHANGE_PEERS_MAX);
+	for (size_t i = 0; i < CHANGE_PEERS_MAX; i++) {
+		struct change_peer p = { 0 };
+
+		put_number(&p, i);
+		assert_memory_equal(&c.peers[i], &p, sizeof(p));
+	}
+	change_done(&c);
+	assert_memory_equal(&c, &empty, sizeof(c));
+}
+
+static void allowed_grow(void **state)
+{
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+	struct ip_prefix prefix = { .addr.family = IP_V4, .len = 32 };
+
+	(void)state;
+	for (size_t i = 0; i < CHANGE_ALLOWED_MAX; i++) {
+		prefix.addr.bytes[0] = (uint8_t)i;
+		prefix.addr.bytes[1] = (uint8_t)(i >> 8);
+		assert_true(change_add_allowed(p, &prefix, i % 3 == 0));
+	}
+	assert_false(change_add_allowed(p, &prefix, false));
+	assert_int_equal(p->allowed_count, CHANGE_ALLOWED_MAX);
+	for (size_t i = 0; i < CHANGE_ALLOWED_MAX; i++) {
+		prefix.addr.bytes[0] = (uint8_t)i;
+		prefix.addr.bytes[1] = (uint8_t)(i >> 8);
+		assert_memory_equal(&p->allowed[i].prefix, &prefix, sizeof(prefix));
+		assert_int_equal(p->allowed[i].remove, i % 3 == 0);
+	}
+	change_clear_allowed(p);
+	assert_int_equal(p->allowed_count, 0);
+	assert_true(change_add_allowed(p, &prefix, true));
+	assert_int_equal(p->allowed_count, 1);
+	change_done(&c);
+}
+
+/* Against the naive way, with few keys and with many. */
+static void first_peers(void **state)
+{
+	enum { COUNT = 500 };
+	unsigned int seed = 3;
+
+	(void)state;
+	for (unsigned int keys = 1; keys < 2000; keys *= 4) {
+		struct change c = { 0 };
+		bool first[COUNT];
+
+		for (size_t i = 0; i < COUNT; i++)
+			put_number(change_add_peer(&c), (size_t)rand_r(&seed) % keys);
+		assert_true(change_first_peers(&c, first));
+		for (size_t i = 0; i < COUNT; i++) {
+			size_t j = 0;
+
+			while (memcmp(c.peers[j].public_key, c.peers[i].public_key, KEY_LEN) != 0)
+				j++;
+			assert_int_equal(first[i], j == i);
+		}
+		change_done(&c);
+	}
+}
+
+static void first_of_no_peers(void **state)
+{
+	struct change c = { 0 };
+
+	(void)state;
+	assert_true(change_first_peers(&c, NULL));
+	change_done(&c);
+}
+
+static void drops_have_names(void **state)
+{
+	(void)state;
+	for (int i = 0; i < DROP_REASONS; i++) {
+		const char *name = drop_name((enum drop_reason)i);
+
+		assert_string_not_equal(name, "unknown");
+		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_"), strlen(name));
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(name, drop_name((enum drop_reason)j));
+	}
+	assert_string_equal(drop_name(DROP_REASONS), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(peers_grow),
+		cmocka_unit_test(allowed_grow),
+		cmocka_unit_test(first_peers),
+		cmocka_unit_test(first_of_no_peers),
+		cmocka_unit_test(drops_have_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The config file: golden pairs in tests/unit/config (what config_format() makes of the good ones, the error line of
+ * the bad ones), then what the text does not show: the change's bits, limits, and that no error has a secret in it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <dirent.h>
+
+#include <cmocka.h>
+
+#include "node/config.h"
+
+#define KEY_A "7lszWZtJOcqgXK6MAjCegszTRw+7eJwPZPaEexetMIw="
+#define KEY_B "Yd4dZKU3ej4XWHuGPaUb9x/KMmDX31GCErOnCnl4G20="
+#define PEER_A "[Peer]\nPublicKey = " KEY_A "\n"
+
+static bool parse(struct config *c, const char *text, struct text *error)
+{
+	return config_parse(c, "test", text, strlen(text), error);
+}
+
+/* For texts that must be good. */
+static void parse_good(struct config *c, const char *text)
+{
+	struct text error = { 0 };
+
+	if (!parse(c, text, &error))
+		fail_msg("%s", error.s);
+	assert_int_equal(error.len, 0);
+	text_done(&error);
+}
+
+static void assert_bad(const char *text, const char *expected)
+{
+	struct config c, empty;
+	struct text error = { 0 };
+
+	memset(&empty, 0, sizeof(empty));
+	assert_false(parse(&c, text, &error));
+	assert_string_equal(error.s, expected);
+	assert_memory_equal(&c, &empty, sizeof(c));
+	text_done(&error);
+}
+
+/* Golden pairs */
+
+static void read_file(const char *path, struct text *out)
+{
+	FILE *f = fopen(path, "rb");
+	char block[4096];
+	size_t n;
+
+	if (!f)
+		fail_msg("cannot open %s", path);
+	text_add(out, "");
+	while ((n = fread(block, 1, sizeof(block), f)) > 0)
+		text_add_bytes(out, block, n);
+	fclose(f);
+	assert_false(out->failed);
+}
+
+static int is_conf(const struct dirent *e)
+{
+	const char *dot = strrchr(e->d_name, '.');
+
+	return dot && strcmp(dot, ".conf") == 0;
+}
+
+/* Visit every .conf of a directory with the text of its .expected; returns how many. */
+static int for_each_pair(const char *kind, void (*visit)(const char *name, const struct text *in, const char *expected))
+{
+	const char *data = getenv("TEST_DATA"), *srcdir = getenv("srcdir");
+	char dir[3000], path[4000];
+	struct dirent **list;
+	int count;
+
+	if (data)
+		snprintf(dir, sizeof(dir), "%s/%s", data, kind);
+	else
+		snprintf(dir, sizeof(dir), "%s/tests/unit/config/%s", srcdir ? srcdir : ".", kind);
+	count = scandir(dir, &list, is_conf, alphasort);
+	if (count < 0)
+		fail_msg("cannot read %s", dir);
+	for (int i = 0; i < count; i++) {
+		struct text in = { 0 }, expected = { 0 };
+		const char *name = list[i]->d_name;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		read_file(path, &in);
+		snprintf(path, sizeof(path), "%s/%.*s.expected", dir, (int)(strlen(name) - strlen(".conf")), name);
+		read_file(path, &expected);
+		print_message("%s/%s\n", kind, name);
+		visit(name, &in, expected.s);
+		text_done(&in);
+		text_done(&expected);
+		free(list[i]);
+	}
+	free(list);
+	return count;
+}
+
+static void check_good(const char *name, const struct text *in, const char *expected)
+{
+	struct text error = { 0 }, once = { 0 }, twice = { 0 };
+	struct config c;
+
+	if (!config_parse(&c, name, in->s, in->len, &error))
+		fail_msg("%s", error.s);
+	config_format(&c, &once);
+	config_done(&c);
+	assert_false(once.failed);
+	assert_string_equal(once.s, expected);
+
+	assert_true(config_parse(&c, name, once.s, once.len, &error));
+	config_format(&c, &twice);
+	config_done(&c);
+	assert_string_equal(twice.s, expected);
+	text_done(&error);
+	text_done(&once);
+	text_done(&twice);
+}
+
+static void good_files(void **state)
+{
+	(void)state;
+	assert_in_range(for_each_pair("good", check_good), 20, 1000);
+}
+
+static void check_bad(const char *name, const struct text *in, const char *expected)
+{
+	struct text error = { 0 };
+	struct config c, empty;
+
+	memset(&empty, 0, sizeof(empty));
+	text_add(&error, "from before");
+	assert_false(config_parse(&c, name, in->s, in->len, &error));
+	text_add(&error, "\n");
+	assert_string_equal(error.s, expected);
+	assert_memory_equal(&c, &empty, sizeof(c));
+	text_done(&error);
+}
+
+static void bad_files(void **state)
+{
+	(void)state;
+	assert_in_range(for_each_pair("bad", check_bad), 60, 1000);
+}
+
+/* What the dump does not show */
+
+static void change_is_setconf(void **state)
+{
+	struct config c;
+
+	(void)state;
+	parse_good(&c, "");
+	assert_int_equal(c.change.bits, CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS);
+	assert_int_equal(c.change.peer_count, 0);
+	config_done(&c);
+
+	parse_good(&c, "[Interface]\nPrivateKeyFile = key\n");
+	assert_int_equal(c.change.bits, CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS);
+	assert_string_equal(c.private_key_file, "key");
+	config_done(&c);
+}
+
+static void first_peer_says_all(void **state)
+{
+	const unsigned int all = CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
+	struct config c;
+
+	(void)state;
+	parse_good(&c, PEER_A "[Peer]\nPublicKey = " KEY_B "\nEndpoint = 192.0.2.1:1\n"
+		   PEER_A "Name = a\nEndpoint = h:1\n" PEER_A);
+	assert_int_equal(c.change.peer_count, 4);
+	assert_int_equal(c.change.peers[0].bits, all);
+	assert_int_equal(c.change.peers[1].bits, all | CHANGE_PEER_ENDPOINT);
+	assert_int_equal(c.change.peers[2].bits,
+			 CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_NAME | CHANGE_PEER_ENDPOINT_NAME);
+	assert_int_equal(c.change.peers[3].bits, CHANGE_PEER_REPLACE_ALLOWED);
+	assert_memory_equal(c.change.peers[0].public_key, c.change.peers[2].public_key, KEY_LEN);
+	config_done(&c);
+}
+
+static void dns_by_kind(void **state)
+{
+	struct config c;
+
+	(void)state;
+	parse_good(&c, "[Interface]\nDNS = lan, 10.0.0.1,::1 1.2.3 a.1\n");
+	assert_int_equal(c.dns.count, 3);
+	assert_string_equal(c.dns.v[0], "10.0.0.1");
+	assert_string_equal(c.dns.v[1], "::1");
+	assert_string_equal(c.dns.v[2], "1.2.3");
+	assert_int_equal(c.dns_search.count, 2);
+	assert_string_equal(c.dns_search.v[0], "lan");
+	assert_string_equal(c.dns_search.v[1], "a.1");
+	config_done(&c);
+}
+
+static void hooks_as_they_are(void **state)
+{
+	struct config c;
+
+	(void)state;
+	parse_good(&c, "[Interface]\nPreUp = a = b, \"c  d\"\t%i # e\nPostDown=x\nPostDown=y\nPreUp=\n");
+	assert_int_equal(c.hooks[HOOK_PRE_UP].count, 1);
+	assert_string_equal(c.hooks[HOOK_PRE_UP].v[0], "a = b, \"c  d\"\t%i");
+	assert_int_equal(c.hooks[HOOK_POST_UP].count, 0);
+	assert_int_equal(c.hooks[HOOK_PRE_DOWN].count, 0);
+	assert_int_equal(c.hooks[HOOK_POST_DOWN].count, 2);
+	assert_string_equal(c.hooks[HOOK_POST_DOWN].v[1], "y");
+	config_done(&c);
+}
+
+static void tables(void **state)
+{
+	static const struct {
+		const char *value;
+		enum config_table table;
+		uint32_t number;
+	} cases[] = {
+		/*  1 */ { "auto", TABLE_AUTO, 0 },
+		/*  2 */ { "off", TABLE_OFF, 0 },
+		/*  3 */ { "main", TABLE_NUMBER, 254 },
+		/*  4 */ { "default", TABLE_NUMBER, 253 },
+		/*  5 */ { "local", TABLE_NUMBER, 255 },
+		/*  6 */ { "51820", TABLE_NUMBER, 51820 },
+		/*  7 */ { "0xff", TABLE_NUMBER, 255 },
+		/*  8 */ { "010", TABLE_NUMBER, 8 },
+		/*  9 */ { "4294967295", TABLE_NUMBER, UINT32_MAX },
+		/* 10 */ { "0", TABLE_NUMBER, 254 },
+		/* 11 */ { "vpn", TABLE_NAME, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config c;
+		char text[100];
+
+		print_message("case %zu\n", i + 1);
+		snprintf(text, sizeof(text), "[Interface]\nTable = %s\n", cases[i].value);
+		parse_good(&c, text);
+		assert_int_equal(c.table, cases[i].table);
+		if (c.table == TABLE_NUMBER)
+			assert_int_equal(c.table_number, cases[i].number);
+		assert_string_equal(c.table_text, cases[i].value);
+		config_done(&c);
+	}
+}
+
+static void table_names(void **state)
+{
+	static const char rt_tables[] = "#\n# reserved\n255\tlocal\n\n#7 vpn\n6 vpnn # x\n0x1F4 vpn # mine\n8 vpn\nx y\n9";
+	struct config c;
+
+	(void)state;
+	parse_good(&c, "[Interface]\nTable = vpn\n");
+	assert_false(config_resolve_table(&c, "", 0));
+	assert_false(config_resolve_table(&c, rt_tables, 40));
+	assert_int_equal(c.table, TABLE_NAME);
+	assert_true(config_resolve_table(&c, rt_tables, sizeof(rt_tables) - 1));
+	assert_int_equal(c.table, TABLE_NUMBER);
+	assert_int_equal(c.table_number, 500);
+	assert_true(config_resolve_table(&c, "", 0));
+	config_done(&c);
+
+	parse_good(&c, "[Interface]\nTable = off\n");
+	assert_true(config_resolve_table(&c, "", 0));
+	assert_int_equal(c.table, TABLE_OFF);
+	config_done(&c);
+}
+
+static void endpoint_kinds(void **state)
+{
+	struct config c;
+
+	(void)state;
+	parse_good(&c, PEER_A "Endpoint = h.example:1\nEndpoint = [fe80::1%7]:2\n");
+	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
+	assert_false(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT_NAME);
+	assert_int_equal(c.change.peers[0].endpoint.scope, 7);
+	assert_int_equal(c.change.peers[0].endpoint.port, 2);
+	assert_int_equal(c.change.peers[0].endpoint.addr.family, IP_V6);
+	config_done(&c);
+
+	parse_good(&c, PEER_A "Endpoint = [fe80::1%7]:2\nEndpoint = [fe80::1%7a]:2\n");
+	assert_false(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
+	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT_NAME);
+	assert_string_equal(c.change.peers[0].endpoint_name, "[fe80::1%7a]:2");
+	config_done(&c);
+}
+
+/* The longest host name fits where it is kept. */
+static void longest_host(void **state)
+{
+	struct text text = { 0 };
+	struct config c;
+
+	(void)state;
+	text_add(&text, PEER_A "Endpoint = ");
+	for (int i = 0; i < HOST_MAX_LEN; i++)
+		text_add(&text, "h");
+	text_add(&text, ":65535\n");
+	parse_good(&c, text.s);
+	assert_int_equal(strlen(c.change.peers[0].endpoint_name), ENDPOINT_NAME_MAX);
+	config_done(&c);
+	text_done(&text);
+}
+
+static void limits(void **state)
+{
+	struct text text = { 0 }, error = { 0 };
+	struct config c;
+
+	(void)state;
+	text_add(&text, "\n[Interface]#");
+	while (text.len < CONFIG_LINE_MAX + 1)
+		text_add(&text, "x");
+	assert_true(config_parse(&c, "f", text.s, text.len, &error));	/* the line is as long as it may be */
+	config_done(&c);
+	text_add(&text, "x");
+	assert_false(config_parse(&c, "f", text.s, text.len, &error));
+	assert_string_equal(error.s, "f:2: line too long");
+
+	text_reset(&text);
+	while (text.len < CONFIG_SIZE_MAX)
+		text_add(&text, "#\n");
+	assert_true(config_parse(&c, "f", text.s, text.len, &error));
+	config_done(&c);
+	text_add(&text, "#");
+	assert_false(config_parse(&c, "f", text.s, text.len, &error));
+	assert_string_equal(error.s, "f:1: the file is larger than 1 MiB");
+	text_done(&text);
+	text_done(&error);
+}
+
+/* As many peers as a file can hold, in two keys: neither reading nor writing may be quadratic in them. */
+static void many_peers(void **state)
+{
+	struct text text = { 0 }, out = { 0 };
+	struct config c;
+	size_t count = 0;
+
+	(void)state;
+	for (; text.len < CONFIG_SIZE_MAX - 100; count++)
+		text_add(&text, count % 2 ? "[Peer]\nPublicKey=" KEY_A "\n" : "[Peer]\nPublicKey=" KEY_B "\n");
+	parse_good(&c, text.s);
+	assert_int_equal(c.change.peer_count, count);
+	assert_true(c.change.peers[1].bits & CHANGE_PEER_PSK);
+	assert_false(c.change.peers[2].bits & CHANGE_PEER_PSK);
+	config_format(&c, &out);
+	assert_false(out.failed);
+	config_done(&c);
+	text_done(&text);
+	text_done(&out);
+}
+
+/* Every way to break a line with a key in it (@): without its sign, in a wrong place, with junk. */
+static void no_secret_in_errors(void **state)
+{
+	enum { PART = 8 };
+	static const char secret[] = "Mua0/t0y0nVL6U0POF+yHNkiTrasWKIbRbngRD0fnC4=";
+	static const char *const forms[] = {
+		"[Interface]\n@\n", "[Interface]\nPrivateKey @\n", "[Interface]\nPrivateKey = @x\n",
+		"[Interface]\nPrivateKey = @ @\n", "[Interface]\nListenPort = @\n", "[Interface]\nFwMark = @\n",
+		"[Interface]\nAddress = @\n", "[Interface]\nAddress = 10.0.0.1/@\n", "[Interface]\nMTU = @\n",
+		"[Interface]\nTable = 1@\n", "[Interface]\nSaveConfig = @\n", "[Interface]\nPrivateKey: @\n",
+		"[@]\n", "@ = x\n", "[Interface]\n@ = x\n", PEER_A "PresharedKey = x@\n", PEER_A "AllowedIPs = @\n",
+		PEER_A "AllowedIPs = +@\n", PEER_A "Endpoint = @\n", PEER_A "Endpoint = [@]:0\n",
+		PEER_A "Endpoint = a%@:1\n", PEER_A "PersistentKeepalive = @\n", PEER_A "Name = a b@\n",
+		PEER_A "PublicKey = @@\n", "[Interface]\nPrivateKeyFile = a\nPrivateKey = @\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct text text = { 0 }, error = { 0 };
+		struct config c;
+
+		print_message("case %zu\n", i + 1);
+		for (const char *s = forms[i]; *s; s++)
+			text_add_bytes(&text, *s == '@' ? secret : s, *s == '@' ? strlen(secret) : 1);
+		assert_false(parse(&c, text.s, &error));
+		for (size_t at = 0; at + PART <= strlen(secret); at++) {
+			char part[PART + 1] = { 0 };
+
+			memcpy(part, &secret[at], PART);
+			assert_null(strstr(error.s, part));
+		}
+		text_done(&text);
+		text_done(&error);
+	}
+}
+
+static void interface_names(void **state)
+{
+	(void)state;
+	assert_true(config_interface_name("wg0"));
+	assert_true(config_interface_name("a"));
+	assert_true(config_interface_name("mesh_=+.-012345"));
+	assert_false(config_interface_name("mesh_=+.-0123456"));
+	assert_false(config_interface_name(""));
+	assert_false(config_interface_name("."));
+	assert_false(config_interface_name(".."));
+	assert_true(config_interface_name("..."));
+	assert_false(config_interface_name("a/b"));
+	assert_false(config_interface_name("a b"));
+	assert_false(config_interface_name("a\n"));
+	assert_false(config_interface_name("k\xfc"));
+}
+
+/* The line of an error is the one it happened on, whatever the line ends are. */
+static void line_numbers(void **state)
+{
+	(void)state;
+	assert_bad("\n\r\n# x\n[Interface]\nMTU = 1", "test:5: MTU: '1' is not an MTU, 576 to 65535");
+	assert_bad("\n[Peer]\n\n\n", "test:2: [Peer]: no PublicKey in this section");
+	assert_bad("[Peer]\n\n[Interface]\n", "test:1: [Peer]: no PublicKey in this section");
+	assert_bad(PEER_A "x = 1", "test:3: x: unknown key");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_files),
+		cmocka_unit_test(bad_files),
+		cmocka_unit_test(change_is_setconf),
+		cmocka_unit_test(first_peer_says_all),
+		cmocka_unit_test(dns_by_kind),
+		cmocka_unit_test(hooks_as_they_are),
+		cmocka_unit_test(tables),
+		cmocka_unit_test(table_names),
+		cmocka_unit_test(endpoint_kinds),
+		cmocka_unit_test(longest_host),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(many_peers),
+		cmocka_unit_test(no_secret_in_errors),
+		cmocka_unit_test(interface_names),
+		cmocka_unit_test(line_numbers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
