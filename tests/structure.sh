@@ -4,6 +4,7 @@
 # the system, the sizes of files and functions. Prints TAP. Run by "make check".
 set -u
 cd "${srcdir:-.}" || exit 1
+top=$PWD
 build=${builddir:-.}
 n=0
 
@@ -71,11 +72,11 @@ cc=${CC:-cc}
 report "every header stands by itself" "$(
 	for header in $(find src -name '*.h' | sort); do
 		case $header in
-		src/sys/* | src/cli/*) flags=${SYS_CPPFLAGS:-"-D_GNU_SOURCE -Isrc -I$build"} ;;
-		*) flags=${PURE_CPPFLAGS:-"-Isrc"} ;;
+		src/sys/* | src/cli/*) flags=${SYS_CPPFLAGS:-"-D_GNU_SOURCE -I${srcdir:-$top}/src -I."} ;;
+		*) flags=${PURE_CPPFLAGS:-"-I${srcdir:-$top}/src"} ;;
 		esac
 		# shellcheck disable=SC2086
-		(cd "$build" && $cc -std=c11 $flags -fsyntax-only -x c "${srcdir:-.}/$header" 2>&1 | head -3)
+		(cd "$build" && $cc -std=c11 $flags -fsyntax-only -x c "${srcdir:-$top}/$header" 2>&1 | head -3)
 	done
 )"
 

@@ -18,6 +18,7 @@
 #include "sys/daemon.h"
 #include "sys/logsink.h"
 #include "sys/privs.h"
+#include "sys/program.h"
 
 struct bare {
 	const char *name;
@@ -109,6 +110,14 @@ static int wait_ready(int fd, pid_t pid)
 	return WIFSIGNALED(status) ? cli_fail("died by signal %d", WTERMSIG(status)) : CLI_FAILED;
 }
 
+_Noreturn static void background_child(const char *name, int report_fd)
+{
+	fcntl(dup2(report_fd, STDERR_FILENO + 1), F_SETFD, FD_CLOEXEC);
+	program_close_from(STDERR_FILENO + 2);
+	setsid();
+	exit(chdir("/") ? cli_fail("chdir /: %s", strerror(errno)) : run(name, STDERR_FILENO + 1));
+}
+
 static int run_background(const char *name)
 {
 	int fds[2], status;
@@ -118,11 +127,8 @@ static int run_background(const char *name)
 		return cli_fail("pipe: %s", strerror(errno));
 	fflush(NULL);
 	pid = fork();
-	if (!pid) {
-		close(fds[0]);
-		setsid();
-		exit(chdir("/") ? cli_fail("chdir /: %s", strerror(errno)) : run(name, fds[1]));
-	}
+	if (!pid)
+		background_child(name, fds[1]);
 	close(fds[1]);
 	status = pid < 0 ? cli_fail("fork: %s", strerror(errno)) : wait_ready(fds[0], pid);
 	close(fds[0]);

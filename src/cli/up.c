@@ -32,6 +32,7 @@
 enum {
 	DOWN_LIMIT_MS = 30000,
 	ORPHAN_LIMIT_MS = 6000,		/* a daemon whose parent was killed ends by itself */
+	GOING_LIMIT_MS = 300,		/* somebody who is about to be gone */
 	POLL_MS = 20,
 };
 
@@ -91,13 +92,22 @@ static bool parse_options(struct up_options *o, int argc, char **argv)
 	return optind == argc - 1;
 }
 
+/* Who holds the lock once those have gone who are just going: after a kill the daemon outlives its parent for a moment. */
+static int settled_holder(const char *name)
+{
+	int holder = lock_holder(name);
+	bool orphan = holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
+
+	if (holder > 0 && !lock_wait(name, orphan ? ORPHAN_LIMIT_MS : GOING_LIMIT_MS))
+		holder = 0;
+	return holder;
+}
+
 /* A name is taken by its lock, or by an interface that is not ours. Says which. */
 static bool check_name(const char *name)
 {
-	int holder = lock_holder(name);
+	int holder = settled_holder(name);
 
-	if (holder > 0 && kill(holder, 0) < 0 && errno == ESRCH && !lock_wait(name, ORPHAN_LIMIT_MS))
-		holder = 0;
 	if (holder > 0)
 		cli_fail("%s: already up (process %d)", name, holder);
 	else if (holder < 0)
@@ -231,6 +241,16 @@ static int clean_up(const char *name)
 	return CLI_DONE;
 }
 
+/* A parent that was killed cannot tidy up even when its daemon still took the request. */
+static bool has_leftovers(const char *name)
+{
+	struct runfile run;
+	bool found = !runfile_read(&run, name);
+
+	runfile_done(&run);
+	return found;
+}
+
 int cmd_down(int argc, char **argv)
 {
 	struct configfile f;
@@ -243,10 +263,10 @@ int cmd_down(int argc, char **argv)
 	holder = lock_holder(f.name);
 	if (holder < 0)
 		return cli_fail("%s: %s: %s", f.name, MESHD_RUN_DIR, strerror(-holder));
-	if (holder > 0 && kill(holder, 0) < 0 && errno == ESRCH && !lock_wait(f.name, ORPHAN_LIMIT_MS))
-		holder = 0;
-	if (holder > 0)
-		return ask_down(f.name, holder);
+	if (holder > 0) {
+		status = ask_down(f.name, holder);
+		return status == CLI_DONE && has_leftovers(f.name) ? clean_up(f.name) : status;
+	}
 	return down_bare(f.name) ? CLI_DONE : clean_up(f.name);
 }
 

@@ -69,7 +69,7 @@ struct change {
 /* Append an empty peer. NULL: no memory, or CHANGE_PEERS_MAX. The pointer is good until the next call. */
 struct change_peer *change_add_peer(struct change *c);
 
-/* Append an allowed IP. False: no memory, or CHANGE_ALLOWED_MAX for this peer; the sum over all peers is the parser's to watch. */
+/* Append an allowed IP. False: no memory, or CHANGE_ALLOWED_MAX for this peer; the sum of all is the parser's to watch. */
 bool change_add_allowed(struct change_peer *p, const struct ip_prefix *prefix, bool remove);
 
 /* Take the allowed IPs out again. */

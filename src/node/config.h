@@ -72,8 +72,8 @@ struct config {
 bool config_parse(struct config *c, const char *file, const char *text, size_t len, struct text *error);
 
 /*
- * Turn TABLE_NAME into TABLE_NUMBER with the text of the host's /etc/iproute2/rt_tables; any other table stays as it is. False:
- * the name is not there. The names every host has (main, default, local) never come here.
+ * Turn TABLE_NAME into TABLE_NUMBER with the text of the host's /etc/iproute2/rt_tables; any other table stays as it
+ * is. False: the name is not there. The names every host has (main, default, local) never come here.
  */
 bool config_resolve_table(struct config *c, const char *rt_tables, size_t len);
 

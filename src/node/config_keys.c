@@ -3,8 +3,8 @@
  * The keys of the config file: one setter each, and the table of them at the end. A setter gets a value of its own,
  * without comment and outer blanks, which it may cut up.
  *
- * wg(8) and wg-quick(8) read differently, and both ways are kept: wg's keys lose all blanks before anything else happens, and their
- * lists want single commas; wg-quick's keep theirs and split lists at blanks and commas alike. Where a value may be
+ * wg(8) and wg-quick(8) read differently, and both ways are kept: wg's keys lose all blanks before anything else
+ * happens, and their lists want single commas; wg-quick's keep theirs and split lists at blanks and commas alike. Where a value may be
  * an ip(8) argument, numbers and netmasks are read as ip reads them.
  */
 #include "node/config_keys.h"

@@ -12,7 +12,7 @@
 #include "node/inside.h"
 
 /* Random, but for the low bits, which say sub-session 0 and the home lane (doc/protocol.md): lane 0 today. */
-enum { INDEX_RESERVED = 0x7ff };
+enum { INDEX_RESERVED = 0x77f };
 
 static uint32_t index_draw(struct node *n)
 {

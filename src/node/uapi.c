@@ -4,8 +4,8 @@
  * request is device lines, then groups of peer lines, each begun by public_key; a key of the one kind among the
  * other's lines is unknown there. Every line is one entry of the table below.
  *
- * Invariants: a request is read whole or not at all (uapi_parse_set() leaves nothing behind when it fails), every byte is looked
- * at once, and what a value can be copied into is bounded and wiped, since values are keys.
+ * Invariants: a request is read whole or not at all (uapi_parse_set() leaves nothing behind when it fails), every byte
+ * is looked at once, and what a value can be copied into is bounded and wiped, since values are keys.
  */
 #include "node/uapi.h"
 
@@ -136,10 +136,27 @@ static int set_preshared_key(struct reader *r, const char *value)
 	return key_from_hex(r->peer->psk, value) ? 0 : -EINVAL;
 }
 
+/* [ADDRESS%NAME]:PORT, as wg(8) writes a scope: the name is for whoever can look at interfaces. */
+static bool has_scope_name(const char *value)
+{
+	return value[0] == '[' && strchr(value, '%') && strchr(value, ']') > strchr(value, '%') + 1 &&
+	       strlen(value) <= ENDPOINT_NAME_MAX;
+}
+
 static int set_endpoint(struct reader *r, const char *value)
 {
-	r->peer->bits |= CHANGE_PEER_ENDPOINT;
-	return endpoint_parse(value, &r->peer->endpoint) ? 0 : -EINVAL;
+	struct change_peer *p = r->peer;
+
+	p->bits &= ~(unsigned int)(CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME);
+	if (endpoint_parse(value, &p->endpoint)) {
+		p->bits |= CHANGE_PEER_ENDPOINT;
+		return 0;
+	}
+	if (!has_scope_name(value))
+		return -EINVAL;
+	p->bits |= CHANGE_PEER_ENDPOINT_NAME;
+	memcpy(p->endpoint_name, value, strlen(value) + 1);
+	return 0;
 }
 
 static int set_keepalive(struct reader *r, const char *value)

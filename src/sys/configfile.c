@@ -148,12 +148,30 @@ static bool load_key_file(const char *path, const char *text, size_t len, struct
 	return ok;
 }
 
+/* A table by a name of the host's own, as ip(8) knows them. */
+static bool find_table(const char *path, struct config *c, struct text *why)
+{
+	static const char *const files[] = { "/etc/iproute2/rt_tables", "/usr/share/iproute2/rt_tables" };
+
+	for (size_t i = 0; c->table == TABLE_NAME && i < sizeof(files) / sizeof(files[0]); i++) {
+		struct text names = { 0 };
+
+		if (!file_read(files[i], &names, CONFIG_SIZE_MAX) && names.s)
+			config_resolve_table(c, names.s, names.len);
+		text_done(&names);
+	}
+	if (c->table == TABLE_NAME)
+		text_addf(why, "%s: Table: there is no table '%s' in /etc/iproute2/rt_tables", path, c->table_text);
+	return c->table != TABLE_NAME;
+}
+
 bool configfile_parse(const char *path, const char *text, size_t len, struct config *c, struct text *why)
 {
 	*c = (struct config){ 0 };
 	if (!config_parse(c, path, text, len, why))
 		return false;
-	if (!c->private_key_file || load_key_file(path, text, len, c, why))
+	if (find_table(path, c, why) &&
+	    (!c->private_key_file || load_key_file(path, text, len, c, why)))
 		return true;
 	config_done(c);
 	return false;
@@ -196,13 +214,14 @@ static bool port_is_free(uint16_t port)
 	for (size_t i = 0; i < 2 && is_free; i++) {
 		struct sockaddr_in6 sa6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 		struct sockaddr_in sa4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+		const struct sockaddr *sa = i ? (struct sockaddr *)&sa6 : (struct sockaddr *)&sa4;
 		int fd = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1;
 
 		if (fd < 0)
 			continue;
 		if (i)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-		if (bind(fd, i ? (struct sockaddr *)&sa6 : (struct sockaddr *)&sa4, i ? sizeof(sa6) : sizeof(sa4)) && errno == EADDRINUSE)
+		if (bind(fd, sa, i ? sizeof(sa6) : sizeof(sa4)) && errno == EADDRINUSE)
 			is_free = false;
 		close(fd);
 	}
@@ -234,7 +253,8 @@ static int make_file(const struct configfile *f, const char *private_text, const
 	struct text t = { 0 };
 	int error;
 
-	text_addf(&t, "# The node %s, made by \"meshd up %s\". Keep this file to yourself: it holds the private key.\n", f->name, f->name);
+	text_addf(&t, "# The node %s, made by \"meshd up %s\".", f->name, f->name);
+	text_add(&t, " Keep this file to yourself: it holds the private key.\n");
 	text_addf(&t, "[Interface]\nPrivateKey = %s\nAddress = %s/128\nListenPort = %u\n", private_text, address, port);
 	text_addf(&t, "\n# For each other node, then \"meshd reload %s\":\n#\n# [Peer]\n# PublicKey = its public key\n", f->name);
 	text_add(&t, "# AllowedIPs = its address/128\n# Endpoint = where it can be reached:its port\n# PersistentKeepalive = 25\n");
@@ -266,7 +286,8 @@ bool configfile_make(const struct configfile *f, struct text *said, struct text 
 		return false;
 	}
 	text_addf(said, "Made %s: a new key, the address %s from it, and UDP port %u.\n", f->path, address, port);
-	text_addf(said, "Tell the other side: PublicKey = %s, AllowedIPs = %s/128, Endpoint = THIS-HOST:%u\n", public_text, address, port);
+	text_addf(said, "Tell the other side: PublicKey = %s, AllowedIPs = %s/128, Endpoint = THIS-HOST:%u\n",
+		  public_text, address, port);
 	text_addf(said, "Then put the same of the other side under [Peer] in %s, and run: meshd reload %s\n", f->path, f->name);
 	return true;
 }

@@ -5,9 +5,9 @@
  * A file is replaced by rename(2), so that a reader or a power cut finds the old or the new, never half of one.
  *
  * The lock is a fcntl(2) lock of an open file description (F_OFD_SETLK). Like flock(2) it goes through fork and dies with its
- * last holder; unlike flock(2) it can be looked at without being taken, so "is somebody there?" never
- * gets in the way of a start. Its file is removed by whoever holds it. So another one may have opened the old file just before: having
- * locked it, he must see that the name still leads to what he locked, or begin again.
+ * last holder; unlike flock(2) it can be looked at without being taken, so "is somebody there?" never gets in the way of
+ * a start. Its file is removed by whoever holds it. So another one may have opened the old file just before: having locked
+ * it, he must see that the name still leads to what he locked, or begin again.
  */
 #include "sys/files.h"
 

@@ -12,12 +12,15 @@
 #define MESHD_STATE_DIR "/var/lib/meshd"
 #define MESHD_UAPI_DIR "/var/run/wireguard"
 
-/* Append a whole file of at most 'max' bytes to 'out'. 0 or negative errno (-EFBIG: larger); on failure 'out' is wiped and empty. */
+/*
+ * Append a whole file of at most 'max' bytes to 'out'. 0 or negative errno (-EFBIG: larger); on failure 'out' is wiped
+ * and empty.
+ */
 int file_read(const char *path, struct text *out, size_t max);
 
 /*
- * Replace a file: written beside it with 'mode' (whatever the umask is), synced, renamed. 0 or negative errno; the old one stays on
- * failure. A symbolic link is followed: the file it points to is replaced.
+ * Replace a file: written beside it with 'mode' (whatever the umask is), synced, renamed. 0 or negative errno; the old one
+ * stays on failure. A symbolic link is followed: the file it points to is replaced.
  */
 int file_replace(const char *path, const void *data, size_t len, unsigned int mode);
 

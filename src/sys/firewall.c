@@ -31,8 +31,8 @@ void firewall_nft_text(const struct firewall *f, enum ip_family family, struct t
 	text_addf(out, "add chain %s wg-quick-%s postmangle { type filter hook postrouting priority -150; }\n", pf, name);
 	for (size_t i = 0; i < f->address_count; i++)
 		if (f->addresses[i].addr.family == family)
-			text_addf(out, "add rule %s wg-quick-%s preraw iifname != \"%s\" %s daddr %s fib saddr type != local drop\n",
-				  pf, name, name, pf, ip_addr_format(&f->addresses[i].addr, addr));
+			text_addf(out, "add rule %s wg-quick-%s preraw iifname != \"%s\" %s daddr %s "
+				  "fib saddr type != local drop\n", pf, name, name, pf, ip_addr_format(&f->addresses[i].addr, addr));
 	text_addf(out, "add rule %s wg-quick-%s postmangle meta l4proto udp mark %u ct mark set mark \n", pf, name, f->mark);
 	text_addf(out, "add rule %s wg-quick-%s premangle meta l4proto udp meta mark set ct mark \n", pf, name);
 }
@@ -46,7 +46,8 @@ void firewall_iptables_text(const struct firewall *f, enum ip_family family, str
 		if (f->addresses[i].addr.family == family)
 			text_addf(out, "-I PREROUTING ! -i %s -d %s -m addrtype ! --src-type LOCAL -j DROP " COMMENT "\n",
 				  f->name, ip_addr_format(&f->addresses[i].addr, addr), f->name);
-	text_addf(out, "COMMIT\n*mangle\n-I POSTROUTING -m mark --mark %u -p udp -j CONNMARK --save-mark " COMMENT "\n", f->mark, f->name);
+	text_addf(out, "COMMIT\n*mangle\n-I POSTROUTING -m mark --mark %u -p udp -j CONNMARK --save-mark " COMMENT "\n",
+		  f->mark, f->name);
 	text_addf(out, "-I PREROUTING -p udp -j CONNMARK --restore-mark " COMMENT "\nCOMMIT\n", f->name);
 }
 

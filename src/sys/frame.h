@@ -20,8 +20,11 @@ enum frame_type {
 	FRAME_MADE = 1,		/* the interface works: struct frame_made. Again whenever those facts change (a reload) */
 	FRAME_FAILED,		/* it does not, one line of text; the daemon exits */
 	FRAME_DOWN,		/* somebody asked on the control socket to take it down */
-	FRAME_RELOADED,		/* a new config is in force: its text. The parent takes over hooks and DNS, but from the file itself:
-				   what it runs as root never comes from the process that talks to the network */
+	/*
+	 * A new config is in force: its text. The parent takes over hooks and DNS, but from the file itself: what
+	 * it runs as root never comes from the process that talks to the network.
+	 */
+	FRAME_RELOADED,
 	FRAME_RESOLVE,		/* "HOST:PORT": resolve it */
 	FRAME_CONFIG,		/* the running config as text, in answer to FRAME_SAVE */
 	/* parent to daemon */
@@ -40,9 +43,9 @@ struct frame_made {
 int frame_send(int fd, enum frame_type type, const void *payload, size_t len);
 
 /*
- * Receive one, whole, waiting for its first byte as long as it takes; *payload is allocated, zero-terminated behind 'len', and the
- * caller's. Returns the type, 0 at end of file, or negative errno: -EMSGSIZE too long, -EPROTO cut off, -ETIMEDOUT stalled. After an
- * error the stream is of no use any more.
+ * Receive one, whole, waiting for its first byte as long as it takes; *payload is allocated, zero-terminated behind
+ * 'len', and the caller's. Returns the type, 0 at end of file, or negative errno: -EMSGSIZE too long, -EPROTO cut off,
+ * -ETIMEDOUT stalled. After an error the stream is of no use any more.
  */
 int frame_receive(int fd, char **payload, size_t *len);
 

@@ -9,8 +9,10 @@
  *
  * We remember what we added. A reload adds what is new before it removes what went, so traffic finds a way at
  * any time; a route of ours does not count as covering, since its own prefix may be the one that goes. What we
- * remember is added again when it is missing: the kernel drops routes with an interface that goes down. Invariant: 'routes' is
- * sorted and without duplicates; a call that fails has taken back what it added and changed nothing here.
+ * remember is added again when it is missing: the kernel drops routes with an interface that goes down.
+ *
+ * Invariant: 'routes' is sorted and without duplicates; a call that fails has taken back what it added and changed
+ * nothing here. What cannot be removed is only logged, and stays remembered.
  */
 #include "sys/iface.h"
 

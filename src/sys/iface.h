@@ -35,7 +35,10 @@ struct iface {
 
 void iface_init(struct iface *i, struct netlink *nl, uint32_t ifindex, const char *name, const struct log *log);
 
-/* Give the addresses of 'c' (add what is new, remove what went). 0, or negative errno with one line in 'why'. */
+/*
+ * Give the addresses of 'c' (add what is new, remove what went). 0, or negative errno with one line in 'why', and
+ * then nothing has changed.
+ */
 int iface_set_addresses(struct iface *i, const struct config *c, struct text *why);
 
 /*
@@ -47,13 +50,15 @@ int iface_set_mtu_up(struct iface *i, const struct config *c, const struct endpo
 
 /*
  * The mark wg-quick would use for a default route when FwMark is not set: 51820 or the next number whose
- * routing table is empty.
+ * routing table is empty; 0 when a thousand of them are not.
  */
 uint32_t iface_free_mark(struct iface *i);
 
 /*
  * Make the routes to 'allowed' (longest prefix first) what Table in 'c' asks for, adding and removing the
- * difference. A /0 with Table auto goes to table 'mark' with wg-quick's two rules; 'mark' is then the sockets' mark and not 0.
+ * difference, and adding again what the kernel dropped; on failure nothing has changed. Call it after the addresses
+ * are set and the link is up: main gets only what no route of the interface covers. A /0 with Table auto goes
+ * to table 'mark' with wg-quick's two rules; 'mark' is then the sockets' mark and not 0.
  */
 int iface_set_routes(struct iface *i, const struct config *c, const struct ip_prefix *allowed, size_t count,
 		     uint32_t mark, struct text *why);

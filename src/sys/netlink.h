@@ -11,9 +11,9 @@
 struct mnl_socket;
 
 /*
- * Route netlink by libmnl: one socket for requests (each waits for its answer), one that listens for changes. All functions return 0 or
- * a negative errno unless they say otherwise; netlink_error() then has the kernel's own words if it sent any
- * (extended acks).
+ * Route netlink by libmnl: one socket for requests (each waits for its answer, 2 s at most), one that listens for
+ * changes. All functions return 0 or a negative errno unless they say otherwise; netlink_error() then has the
+ * kernel's own words if it sent any (extended acks), else "".
  */
 struct netlink {
 	struct mnl_socket *request, *monitor;
@@ -92,7 +92,10 @@ int netlink_rule_add_suppress(struct netlink *nl, uint8_t family);
 int netlink_rule_remove_not_fwmark(struct netlink *nl, uint8_t family, uint32_t fwmark, uint32_t table);
 int netlink_rule_remove_suppress(struct netlink *nl, uint8_t family);
 
-/* Whether any "not fwmark" rule is left in 'family': the suppress rule is shared and goes with the last. 1, 0 or negative errno. */
+/*
+ * Whether any "not fwmark" rule is left in 'family': the suppress rule is shared and goes with the last. 1, 0 or
+ * negative errno.
+ */
 int netlink_rule_any_not_fwmark(struct netlink *nl, uint8_t family);
 
 /* What the monitor saw. */

@@ -4,8 +4,8 @@
  * would send (rtnetlink(7); iproute2's iproute.c for what ip(8) sends and how it filters).
  *
  * A dump is asked for with the table and the interface as filter, which a strict kernel applies, and filtered here
- * again, since an older one sends everything. Copies the kernel keeps for itself (RTM_F_CLONED) never count. The queries
- * only fold what they see into one result, which starts afresh with the dump.
+ * again, since an older one sends everything. Copies the kernel keeps for itself (RTM_F_CLONED) never count. The
+ * queries only fold what they see into one result, which starts afresh with the dump.
  */
 #include "sys/netlink.h"
 

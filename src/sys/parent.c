@@ -348,7 +348,7 @@ static bool set_firewall(struct parent *p)
 		undo_firewall(p);
 		ok = note_facts(p, tool);
 		if (rules.len && tool == FIREWALL_NONE)
-			log_warning(&p->log, "the default route goes without its firewall rules: neither nft nor iptables-restore is here");
+			log_warning(&p->log, "the default route has no firewall rules: neither nft nor iptables-restore is here");
 		else if (rules.len && ok)
 			ok = !firewall_set(&p->runner, &f, tool, &p->why);
 		text_add(&p->firewall_told, ok && rules.len ? rules.s : "");
@@ -422,8 +422,10 @@ static bool start_daemon(struct parent *p)
 
 static void describe_death(const struct parent *p, struct text *out)
 {
+	int sig = WTERMSIG(p->daemon_status);
+
 	if (WIFSIGNALED(p->daemon_status))
-		text_addf(out, "the daemon died by signal %d (%s)", WTERMSIG(p->daemon_status), strsignal(WTERMSIG(p->daemon_status)));
+		text_addf(out, "the daemon died by signal %d (%s)", sig, strsignal(sig));
 	else
 		text_addf(out, "the daemon ended with status %d", WEXITSTATUS(p->daemon_status));
 }
@@ -577,7 +579,11 @@ static void report_up(struct parent *p)
 
 static bool run_hooks(struct parent *p, enum config_hook hook)
 {
-	return hooks_run(&p->runner, &p->config->hooks[hook], &p->why) && goes_on(p);
+	bool ok = hooks_run(&p->runner, &p->config->hooks[hook], &p->why);
+
+	if (p->stop)
+		text_reset(&p->why);	/* the hook failed because we ended it */
+	return goes_on(p) && ok;
 }
 
 /* A hook that fails on the way down is told, and the way goes on. */
@@ -616,14 +622,15 @@ static void serve(struct parent *p)
 	}
 }
 
-/* Rules of the default route outlive a daemon that could not take them back. */
-static void undo_rules(struct parent *p)
+/* What a daemon that was killed could not take back: sockets, and the rules of the default route. */
+static void undo_daemon(struct parent *p)
 {
 	struct netlink nl;
 
-	if (!p->run.mark || (WIFEXITED(p->daemon_status) && !WEXITSTATUS(p->daemon_status)))
+	if (!WIFSIGNALED(p->daemon_status))
 		return;
-	if (netlink_open(&nl))
+	runfile_remove_sockets(p->name);
+	if (!p->run.mark || netlink_open(&nl))
 		return;
 	iface_cleanup_rules(&nl, p->run.mark);
 	netlink_close(&nl);
@@ -650,7 +657,7 @@ static int take_down(struct parent *p)
 	text_done(&death);
 	undo_dns(p);
 	undo_firewall(p);
-	undo_rules(p);
+	undo_daemon(p);
 	run_hooks_down(p, HOOK_POST_DOWN);
 	return !WIFEXITED(p->daemon_status) || WEXITSTATUS(p->daemon_status);
 }
@@ -665,7 +672,7 @@ static int give_up(struct parent *p)
 	stop_daemon(p);
 	undo_dns(p);
 	undo_firewall(p);
-	undo_rules(p);
+	undo_daemon(p);
 	fprintf(stderr, "meshd: %s%s%s\n", named ? "" : p->name, named ? "" : ": ", why);
 	return 1;
 }
@@ -799,6 +806,14 @@ static int wait_report(int fd, pid_t pid)
 	return 1;
 }
 
+/* Descriptors that our caller left open are not kept from closing by a process that stays. */
+_Noreturn static void background_child(const struct parent_options *o, int report_fd)
+{
+	fcntl(dup2(report_fd, STDERR_FILENO + 1), F_SETFD, FD_CLOEXEC);
+	program_close_from(STDERR_FILENO + 2);
+	exit(run(o, STDERR_FILENO + 1));
+}
+
 static int run_background(const struct parent_options *o)
 {
 	int fds[2], status;
@@ -811,10 +826,8 @@ static int run_background(const struct parent_options *o)
 	}
 	fflush(NULL);
 	pid = fork();
-	if (!pid) {
-		close(fds[0]);
-		exit(run(o, fds[1]));
-	}
+	if (!pid)
+		background_child(o, fds[1]);
 	close(fds[1]);
 	config_done(o->config);
 	if (pid > 0)

@@ -45,8 +45,14 @@ struct runner runner_plain(const struct log *log);
 /* Where 'name' is, as execvp(3) would find it. False: nowhere. */
 bool program_find(const char *name, char path[PROGRAM_PATH_MAX]);
 
-/* Run to the end. Returns the exit status, 128 + N when signal N ended it (as shells have it), -ENOENT: no such program, or negative errno. */
+/*
+ * Run to the end. Returns the exit status, 128 + N when signal N ended it (as shells have it), -ENOENT: no such
+ * program, or negative errno.
+ */
 int program_run(const struct runner *r, const struct program *p);
+
+/* In a fresh child: close every descriptor from 'first' on, whoever left it open. */
+void program_close_from(int first);
 
 /* In a fresh child: signals as a program expects them (nothing blocked or ignored). */
 void program_reset_signals(void);

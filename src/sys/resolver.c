@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,7 +49,9 @@ static bool split(const char *name, char host[NAME_TEXT_MAX], char port[6])
 		name++;
 		len -= 2;
 	}
-	if (!len || len >= NAME_TEXT_MAX || strlen(colon + 1) > 5 || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+	if (!len || len >= NAME_TEXT_MAX || !colon[1] || strlen(colon + 1) > 5)
+		return false;
+	if (strspn(colon + 1, "0123456789") != strlen(colon + 1))
 		return false;
 	memcpy(host, name, len);
 	host[len] = '\0';
@@ -98,15 +99,6 @@ static void lookup_system(const char *host, const char *port, struct text *out)
 	freeaddrinfo(list);
 }
 
-/* close_range(2) is not in every C library, nor in every kernel. */
-static void close_from(int first)
-{
-	if (!syscall(SYS_close_range, (unsigned int)first, UINT_MAX, 0))
-		return;
-	for (long fd = first, end = sysconf(_SC_OPEN_MAX); fd < end; fd++)
-		close((int)fd);
-}
-
 /* The result fits a pipe's buffer, so one write does it. */
 _Noreturn static void child(const struct resolver *r, const char *name, int fd)
 {
@@ -117,7 +109,7 @@ _Noreturn static void child(const struct resolver *r, const char *name, int fd)
 	program_reset_signals();
 	dup2(fd, STDERR_FILENO + 1);
 	fd = STDERR_FILENO + 1;
-	close_from(fd + 1);
+	program_close_from(fd + 1);
 	if (split(name, host, port))
 		r->lookup(host, port, &out);
 	if (out.len && !out.failed)

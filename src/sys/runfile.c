@@ -132,7 +132,7 @@ void runfile_done(struct runfile *r)
 	*r = (struct runfile){ 0 };
 }
 
-static void remove_sockets(const char *name)
+void runfile_remove_sockets(const char *name)
 {
 	char path[PROGRAM_PATH_MAX];
 
@@ -159,7 +159,7 @@ bool runfile_clean(const char *name, const struct log *log)
 		iface_cleanup_rules(&nl, r.mark);
 		netlink_close(&nl);
 	}
-	remove_sockets(name);
+	runfile_remove_sockets(name);
 	runfile_remove(name);
 	runfile_done(&r);
 	return true;

@@ -33,6 +33,9 @@ void runfile_remove(const char *name);
 /* Free what it holds; it is empty again. */
 void runfile_done(struct runfile *r);
 
+/* Remove the sockets of a daemon that died; not when an interface 'name' is there, whose sockets they may be. */
+void runfile_remove_sockets(const char *name);
+
 /*
  * Undo what a killed run of 'name' left: DNS, firewall, rules, sockets, files. Call only with the lock of 'name' in hand. Returns
  * whether there was anything.

@@ -29,8 +29,9 @@ int tun_open(struct tun *t, const char *name);
 void tun_close(struct tun *t);
 
 /*
- * Read up to PACKET_BATCH packets into 'out', with head and tail room. Returns how many; 0 when there are none now, which is also what a
- * link that is down says; negative errno when the device is gone (-EBADFD) or broken (-EIO...). Valid until the next call.
+ * Read up to PACKET_BATCH packets into 'out', with head and tail room. Returns how many; 0 when there are none now, which is
+ * also what a link that is down says; negative errno when the device is gone (-EBADFD) or broken (-EIO...). Valid until
+ * the next call.
  */
 int tun_read(struct tun *t, struct packet out[PACKET_BATCH]);
 

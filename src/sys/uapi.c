@@ -3,9 +3,9 @@
  * The server of WireGuard's configuration protocol (wireguard.com/xplatform): bytes between clients and the pure
  * parser of node/uapi.c. wg(8) connects, asks, reads the answer and goes; but a client may ask again and again.
  *
- * A client is either read or answered, never both: while an answer waits to be written nothing is read, so that what one client can make
- * us hold is one request and one answer. One read and one request a turn of the loop, so that
- * a busy client does not keep packets waiting. A request is executed when it is whole, one half sent never is.
+ * A client is either read or answered, never both: while an answer waits to be written nothing is read, so that what one
+ * client can make us hold is one request and one answer. One read and one request a turn of the loop, so that a busy client
+ * does not keep packets waiting. A request is executed when it is whole, one half sent never is.
  *
  * Requests and answers hold private keys: what was dealt with is wiped at once, what is left when the client goes.
  */
@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,12 +134,43 @@ static void answer_errno(struct client *c, int error)
 	uapi_format_errno(error, &c->out);
 }
 
+/* [fe80::1%eth0]:1 -> [fe80::1%2]:1. False: no such interface, or no such address. */
+static bool find_scope(struct change_peer *p)
+{
+	const char *percent = strchr(p->endpoint_name, '%'), *end = strchr(p->endpoint_name, ']');
+	char name[IF_NAMESIZE], numeric[sizeof(p->endpoint_name) + 10];
+	size_t len = (size_t)(end - percent - 1);
+	unsigned int index;
+
+	if (len >= sizeof(name))
+		return false;
+	memcpy(name, percent + 1, len);
+	name[len] = '\0';
+	index = if_nametoindex(name);
+	snprintf(numeric, sizeof(numeric), "%.*s%%%u%s", (int)(percent - p->endpoint_name), p->endpoint_name, index, end);
+	if (!index || !endpoint_parse(numeric, &p->endpoint))
+		return false;
+	p->bits = (p->bits | CHANGE_PEER_ENDPOINT) & ~(unsigned int)CHANGE_PEER_ENDPOINT_NAME;
+	p->endpoint_name[0] = '\0';
+	return true;
+}
+
+static int find_scopes(struct change *change)
+{
+	for (size_t i = 0; i < change->peer_count; i++)
+		if (change->peers[i].bits & CHANGE_PEER_ENDPOINT_NAME && !find_scope(&change->peers[i]))
+			return -EINVAL;
+	return 0;
+}
+
 static void answer_set(struct client *c, size_t len)
 {
 	const struct uapi_handler *h = &c->server->handler;
 	struct change change = { 0 };
 	int error = uapi_parse_set(&change, c->in, len);
 
+	if (!error)
+		error = find_scopes(&change);
 	if (!error)
 		error = h->set(h->ctx, &change);
 	change_done(&change);
@@ -221,7 +253,10 @@ static bool fill(struct client *c)
 	return n > 0;
 }
 
-/* A turn for one client: go on with the answer, or serve the next request, for which more is read unless it may be here already. */
+/*
+ * A turn for one client: go on with the answer, or serve the next request, for which more is read unless it may be here
+ * already.
+ */
 static void on_client(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct client *c = w->data;

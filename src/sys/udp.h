@@ -36,15 +36,15 @@ int udp_set_fwmark(struct udp *u, uint32_t fwmark);
 
 /*
  * Receive a batch from one socket (fd4 or fd6) with recvmmsg(2): data, length, TOS, where from, where to. Returns how many,
- * 0 when none wait, negative errno otherwise; what ICMP told the socket is no error. Truncated datagrams are left out, so 0 may also
- * mean that there is more: the descriptor stays readable. The batch is valid until the next call, on either socket.
+ * 0 when none wait, negative errno otherwise; what ICMP told the socket is no error. Truncated datagrams are left out, so 0
+ * may also mean that there is more: the descriptor stays readable. The batch is valid until the next call, on either socket.
  */
 int udp_receive(struct udp *u, int fd, struct dgram out[PACKET_BATCH]);
 
 /*
- * Send a batch with sendmmsg(2), of any length, in order within each family. Each datagram is judged by itself, the others go on. A local
- * address the host no longer has (EINVAL and the like) is left away and the datagram sent once more; full buffers are waited for,
- * a few milliseconds a call at most. Returns how many were refused for good.
+ * Send a batch with sendmmsg(2), of any length, in order within each family. Each datagram is judged by itself, the others
+ * go on. A local address the host no longer has (EINVAL and the like) is left away and the datagram sent once more; full
+ * buffers are waited for, a few milliseconds a call at most. Returns how many were refused for good.
  */
 size_t udp_send(struct udp *u, const struct dgram *dgrams, size_t count);
 

@@ -371,13 +371,14 @@ static void stamp_write(uint8_t out[WG_TAI64N_LEN], uint64_t seconds, uint32_t n
 static void stamp_after(uint8_t out[WG_TAI64N_LEN], const uint8_t last[WG_TAI64N_LEN])
 {
 	uint64_t seconds = get_be64(last);
-	uint32_t ns = (get_be32(last + 8) & ~(STAMP_STEP_NS - 1)) + STAMP_STEP_NS;
+	/* 64 bits: a stamp that was read from a file may hold any number. */
+	uint64_t ns = (uint64_t)(get_be32(last + 8) & ~(STAMP_STEP_NS - 1)) + STAMP_STEP_NS;
 
 	if (ns >= NS_PER_S) {
 		ns = 0;
 		seconds++;
 	}
-	stamp_write(out, seconds, ns);
+	stamp_write(out, seconds, (uint32_t)ns);
 }
 
 void noise_timestamp(uint8_t last[WG_TAI64N_LEN], int64_t wall_ns)

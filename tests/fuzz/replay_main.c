@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs inputs through a fuzz harness without a fuzzer, so that every machine replays the corpora. Arguments are
- * files, and directories whose files are all run. Output is TAP: one line an argument; a directory without files is a failure, since
- * it would test nothing. An input that breaks an assertion ends the program after its name was printed as a comment.
+ * files, and directories whose files are all run. Output is TAP: one line an argument; a directory without files is a
+ * failure, since it would test nothing. An input that breaks an assertion ends the program after its name was printed as a comment.
  */
 #include <dirent.h>
 #include <errno.h>

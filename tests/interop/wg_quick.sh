@@ -23,10 +23,10 @@ like "  it is meshd that runs" "$(readlink "/proc/$(ip netns pids "$NS_PREFIX-a"
 check "  a session" reach a 192.168.9.2
 check "  pings, IPv4" pings a 192.168.9.2 3
 check "  pings, IPv6" pings a fd09:9::2 3
-like "  wg show" "$(in_ns a wg show wga)" "public key: $(public a)"
+contains "  wg show" "$(in_ns a wg show wga)" "public key: $(public a)"
 check "  meshd status knows it too" in_ns a "$MESHD" status wga
 check "wg-quick save" quick save
-like "  wrote the peer" "$(cat "$WORK/wga.conf")" "PublicKey = $(public b)"
+contains "  wrote the peer" "$(cat "$WORK/wga.conf")" "PublicKey = $(public b)"
 like "  and its endpoint" "$(cat "$WORK/wga.conf")" 'Endpoint = 10.9.0.2:51821'
 check "wg-quick down" quick down
 ended() { traceless a wga; }

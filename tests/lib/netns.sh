@@ -135,11 +135,11 @@ wait_for() {
 }
 
 # start NAME LOGFILE COMMAND...: a process in a namespace, in the background; its pid in STARTED and in LOGFILE.pid.
-# It is exec'ed, so the pid is the program's own.
+# It is exec'ed, so the pid is the program's own, and SIGINT works, which a shell's background processes ignore.
 start() {
 	local n=$1 logfile=$2
 	shift 2
-	in_ns "$n" "$@" >"$logfile" 2>&1 </dev/null &
+	ip netns exec "$NS_PREFIX-$n" env --default-signal=INT,QUIT "$@" >"$logfile" 2>&1 </dev/null &
 	STARTED=$!
 	PIDS+=("$STARTED")
 	echo "$STARTED" >"$logfile.pid"
@@ -190,6 +190,10 @@ pings() {
 	in_ns "$n" ping -n -q -i 0.1 -W 2 -c "$count" "$@" "$dst" | tee /dev/stderr | grep -q " $count received"
 }
 
+# How many of the pings in LOGFILE (of "ping -n") were sent, and answered.
+pings_sent() { grep -o '^[0-9]* packets' "$1" | cut -d' ' -f1; }
+pings_answered() { grep -o '[0-9]* received' "$1" | cut -d' ' -f1; }
+
 # Whether DESTINATION answers within SECONDS (for links that need a first handshake). reach NS DESTINATION [SECONDS]
 reach() { wait_for "${3:-8}" in_ns "$1" ping -n -c 1 -W 1 "$2"; }
 
@@ -221,7 +225,7 @@ drops() { status "$1" "$2" ".drops.$3 // 0"; }
 
 # Pids: of the parent that holds the name, of the daemon proper (its child). Resident size in kB.
 parent_pid() { local p; p=$(<"/run/meshd/$1.lock") && echo $((p)); }
-daemon_pid() { local p; read -r p _ < <(cat "/proc/$(parent_pid "$1")/task/"*/children) && echo "$p"; }
+daemon_pid() { pgrep -o -P "$(parent_pid "$1")"; }
 rss_kb() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
 
 # The stage most tests play on: two nodes and a cable.

@@ -83,6 +83,25 @@ unlike() {
 	return 1
 }
 
+# contains WHAT GOT TEXT, lacks WHAT GOT TEXT: as it stands, no pattern (keys have + in them)
+contains() {
+	if [[ $2 == *"$3"* ]]; then
+		pass "$1"
+		return 0
+	fi
+	fail "$1" "$(printf 'got:    %s\nlacks: %s' "$2" "$3")"
+	return 1
+}
+
+lacks() {
+	if [[ $2 != *"$3"* ]]; then
+		pass "$1"
+		return 0
+	fi
+	fail "$1" "$(printf 'got:       %s\ncontains: %s' "$2" "$3")"
+	return 1
+}
+
 # at_most WHAT GOT LIMIT / at_least WHAT GOT LIMIT: whole numbers.
 at_most() {
 	if [[ $2 =~ ^-?[0-9]+$ ]] && (($2 <= $3)); then

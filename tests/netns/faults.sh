@@ -18,7 +18,7 @@ refused() {
 	is "  one line on stderr" "$(grep -c '' "$WORK/err")" 1
 	like "  with the reason" "$(cat "$WORK/err")" "$pattern"
 	is "  nothing on stdout" "$(cat "$WORK/out")" ""
-	unlike "  no secret in it" "$(cat "$WORK/err")" "$(private a | cut -c 1-20)"
+	lacks "  no secret in it" "$(cat "$WORK/err")" "$(private a | cut -c 1-20)"
 	[[ -n ${KEEP:-} ]] || check "  nothing left behind" traceless a wga
 }
 up=(ip netns exec "$NS_PREFIX-a" "$MESHD" up "$WORK/wga.conf")
@@ -53,11 +53,11 @@ refused "no CAP_NET_ADMIN" 'CAP_NET_ADMIN' ip netns exec "$NS_PREFIX-a" setpriv 
 	"$MESHD" up "$WORK/wga.conf"
 refused "no /dev/net/tun" '/dev/net/tun' ip netns exec "$NS_PREFIX-a" unshare -m sh -c \
 	'mount -t tmpfs tmpfs /dev/net && exec "$0" up "$1"' "$MESHD" "$WORK/wga.conf"
-start a "$WORK/socat4.log" socat UDP4-RECV:51820 -
+start a "$WORK/socat4.log" socat -u UDP4-RECV:51820 -
 wait_for 3 eval "in_ns a ss -Hlun | grep -q :51820"
 refused "the port is in use (IPv4)" '51820' "${up[@]}"
 stop "$STARTED"
-start a "$WORK/socat6.log" socat UDP6-RECV:51820,ipv6only -
+start a "$WORK/socat6.log" socat -u UDP6-RECV:51820,ipv6only=1 -
 wait_for 3 eval "in_ns a ss -Hlun | grep -q :51820"
 refused "the port is in use (IPv6)" '51820' "${up[@]}"
 stop "$STARTED"
@@ -80,8 +80,8 @@ cp "$WORK/good.conf" "$WORK/wga.conf"
 refused "down of what is not up" 'wga' ip netns exec "$NS_PREFIX-a" "$MESHD" down wga
 refused "reload of what is not up" 'wga' ip netns exec "$NS_PREFIX-a" "$MESHD" reload "$WORK/wga.conf"
 refused "status of what is not up" 'wga' ip netns exec "$NS_PREFIX-a" "$MESHD" status wga
-in_ns a "$MESHD" nonsense >"$WORK/out" 2>"$WORK/err"
-is "a wrong command: exit status 2" "$?" 2
+in_ns a "$MESHD" --nonsense >"$WORK/out" 2>"$WORK/err"
+is "a wrong option: exit status 2" "$?" 2
 in_ns a "$MESHD" down >"$WORK/out" 2>"$WORK/err"
 is "a missing argument: exit status 2" "$?" 2
 
@@ -101,8 +101,8 @@ open_files() { find /var/lib/meshd /run/meshd -type f ! -name '*.lock' -perm /07
 is "  and every file in it" "$(open_files)" ""
 parent=$(parent_pid wga) daemon=$(daemon_pid wga)
 for pid in "$parent" "$daemon"; do
-	unlike "no secret in the arguments of $(tr '\0' ' ' <"/proc/$pid/cmdline")" "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "$(private a)"
-	unlike "  nor in its environment" "$(tr '\0' ' ' <"/proc/$pid/environ")" "$(private a)"
+	lacks "no secret in the arguments of $(tr '\0' ' ' <"/proc/$pid/cmdline")" "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "$(private a)"
+	lacks "  nor in its environment" "$(tr '\0' ' ' <"/proc/$pid/environ")" "$(private a)"
 done
 like "no core dumps of the daemon" "$(grep 'Max core' "/proc/$daemon/limits")" 'size +0 +0'
 has() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }

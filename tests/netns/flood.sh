@@ -29,7 +29,7 @@ ip_ns f route add blackhole 10.8.0.0/16
 in_ns b sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.fb.rp_filter=0
 pair_conf 4
 check "b comes up" meshd_up b wgb || tap_done
-start b "$WORK/dump.log" tcpdump -n -U -w "$WORK/good.pcap" -i eb 'udp dst port 51821'
+start b "$WORK/dump.log" tcpdump -Z root -n -U -w "$WORK/good.pcap" -i eb 'udp dst port 51821'
 dump=$STARTED
 wait_for 5 grep -q listening "$WORK/dump.log"
 check "a comes up" meshd_up a wga || tap_done
@@ -59,8 +59,7 @@ lost=$(socket_drops)
 start a "$WORK/ping.log" ping -n -i 0.2 -W 2 192.168.9.2
 ping=$STARTED
 check "the flood: $COUNT datagrams" flood "$COUNT" 2
-kill -INT "$ping"
-wait "$ping"
+stop "$ping" INT
 wait_for 10 settled
 check "b is alive" alive
 is "  the same process" "$(daemon_pid wgb)" "$daemon"
@@ -79,8 +78,8 @@ done
 at_least "  handshakes without a right to be" \
 	$(($(drops b wgb handshake_forged) + $(drops b wgb handshake_replayed) + $(drops b wgb handshake_queue) + $(drops b wgb rate_limited))) 100
 
-sent=$(grep -o '^[0-9]* packets' "$WORK/ping.log" | cut -d' ' -f1)
-got=$(grep -o '[0-9]* received' "$WORK/ping.log" | cut -d' ' -f1)
+sent=$(pings_sent "$WORK/ping.log")
+got=$(pings_answered "$WORK/ping.log")
 note "$(tail -n 2 "$WORK/ping.log")"
 at_least "the good session went on meanwhile: half of ${sent:-0} pings and more" "${got:-0}" $((${sent:-0} / 2 + 1))
 check "  and goes on" pings a 192.168.9.2 10

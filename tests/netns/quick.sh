@@ -48,7 +48,7 @@ shape() {
 		ip_ns a $f route show table all | grep -v -e 'fe80::' -e '^multicast' | sed 's/[[:space:]]\+/ /g; s/ $//' | sort
 		ip_ns a $f rule show
 	done
-	in_ns a nft list ruleset
+	in_ns a nft list tables | sort | while read -r _ f t; do in_ns a nft list table "$f" "$t"; done | grep -v 'daddr fe80:'
 	in_ns a sysctl net.ipv4.conf.all.src_valid_mark
 }
 clean=$(shape)
@@ -173,16 +173,16 @@ in_ns a wg set wga peer "$(public c)" allowed-ips 192.168.77.0/24 persistent-kee
 address a wga 192.168.9.55/24
 check "  down" down
 saved=$(cat "$WORK/wga.conf")
-like "  a peer added with wg is in the file" "$saved" "PublicKey = $(public c)"
+contains "  a peer added with wg is in the file" "$saved" "PublicKey = $(public c)"
 like "  with its allowed ips" "$saved" 'AllowedIPs = 192.168.77.0/24'
 like "  and keepalive" "$saved" 'PersistentKeepalive = 7'
-like "  the private key still" "$saved" "PrivateKey = $(private a)"
+contains "  the private key still" "$saved" "PrivateKey = $(private a)"
 like "  the addresses of the interface" "$saved" 'Address = .*192.168.9.1/24'
 like "  the hook" "$saved" 'PostUp = true'
 like "  and SaveConfig" "$saved" 'SaveConfig = true'
 is "  the file's mode" "$(stat -c %a "$WORK/wga.conf")" 600
 check "  the file is good: up again" up
-like "  with the saved peer" "$(in_ns a wg show wga peers)" "$(public c)"
+contains "  with the saved peer" "$(in_ns a wg show wga peers)" "$(public c)"
 down >/dev/null 2>&1
 
 # ---- the default route ----

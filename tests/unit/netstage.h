@@ -4,8 +4,8 @@
 
 /*
  * The stage of the netlink tests: a network namespace of the program's own with a TUN m0 in it, anew for every
- * case, and libmnl's send and receive with faults to order. ip(8) builds the scenery and is the independent witness. Needs root
- * and /dev/net/tun; without either: one line why, and exit status 77.
+ * case, and libmnl's send and receive with faults to order. ip(8) builds the scenery and is the independent
+ * witness. Needs root and /dev/net/tun; without either: one line why, and exit status 77.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +29,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_tun.h>
 
+#include "skip.h"
 #include "sys/netlink.h"
 
 enum { MARK = 51820, SKIPPED = 77 };
@@ -163,7 +164,7 @@ static inline void drain(void)
 static inline int sweep(void)
 {
 	return system("ip -4 rule flush; ip -6 rule flush; ip -4 rule add table main pref 32766;"
-		      "ip -4 rule add table default pref 32767; ip -6 rule add table main pref 32766; ip link del a0 2>/dev/null; ip link del c0 2>/dev/null;"
+		      "ip -4 rule add table default pref 32767; ip -6 rule add table main pref 32766; ip link del a0 2>/dev/null;"
 		      "ip -4 route flush table all 2>/dev/null; ip -6 route flush type unreachable 2>/dev/null; true");
 }
 
@@ -203,11 +204,11 @@ static inline void make_veth(void)
 static inline bool can_run(void)
 {
 	if (unshare(CLONE_NEWNET) < 0) {
-		printf("skipped: no network namespace of its own: %s\n", strerror(errno));
+		skip_all("no network namespace of its own", strerror(errno));
 		return false;
 	}
 	if (access("/dev/net/tun", R_OK | W_OK) < 0) {
-		printf("skipped: /dev/net/tun: %s\n", strerror(errno));
+		skip_all("/dev/net/tun", strerror(errno));
 		return false;
 	}
 	return system("ip link set lo up") == 0 && sweep() == 0;

@@ -17,15 +17,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "skip.h"
+
 /*
- * Namespaces of a test program's own, so that it may do as it likes with interfaces, and with the fixed directories under /run. They go
- * with the process. Where they are not permitted the program ends as skipped (77) with the reason.
+ * Namespaces of a test program's own, so that it may do as it likes with interfaces, and with the fixed directories under
+ * /run. They go with the process. Where they are not permitted the program ends as skipped (77) with the reason.
  */
 
 static inline void sandbox_skip(const char *what)
 {
-	printf("skipped: %s: %s\n", what, strerror(errno));
-	exit(77);
+	skip_all(what, strerror(errno));
 }
 
 static inline void sandbox_fail(const char *what)
@@ -124,7 +125,7 @@ static inline void sandbox_run_dir(void)
 
 	if (unshare(CLONE_NEWNS))
 		sandbox_skip("unshare(CLONE_NEWNS)");
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
+	if (mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) || mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
 		sandbox_skip("mount");
 	if (stat("/run", &run) || stat("/var/run", &var_run))
 		sandbox_fail("/var/run");

@@ -298,6 +298,49 @@ static void endpoint_kinds(void **state)
 	config_done(&c);
 }
 
+static void name_characters(void **state)
+{
+	static const struct {
+		const char *name;
+		bool good;
+	} cases[] = {
+		/*  1 */ { "~!\"$%&/()[]{}=?", true },
+		/*  2 */ { "\xc3\xbc", true },			/* u with dots */
+		/*  3 */ { "\xf0\x9f\x8f\xa0", true },		/* U+1F3E0 */
+		/*  4 */ { "\xf4\x8f\xbf\xbd", true },		/* U+10FFFD */
+		/*  5 */ { "\xf4\x90\x80\x80", false },	/* U+110000 */
+		/*  6 */ { "\xc0\xaf", false },			/* overlong */
+		/*  7 */ { "\xe0\x9f\xbf", false },
+		/*  8 */ { "\xf0\x8f\xbf\xbf", false },
+		/*  9 */ { "\xed\xa0\x80", false },		/* a surrogate */
+		/* 10 */ { "\xbc", false },			/* a tail alone */
+		/* 11 */ { "\xc3", false },			/* a head alone */
+		/* 12 */ { "\xc3" "a", false },
+		/* 13 */ { "\xf8\x88\x80\x80\x80", false },	/* five bytes */
+		/* 14 */ { "a\x7f", false },
+		/* 15 */ { "\xc2\x9b", false },			/* CSI as C1 control */
+		/* 16 */ { "a\xc2\xa0" "b", false },		/* no-break space */
+		/* 17 */ { "\xe2\x80\x8b", false },		/* zero width space */
+		/* 18 */ { "\xef\xbb\xbf", false },		/* byte order mark */
+		/* 19 */ { "a\tb", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text text = { 0 }, error = { 0 };
+		struct config c;
+
+		print_message("case %zu\n", i + 1);
+		text_addf(&text, PEER_A "Name = %s\n", cases[i].name);
+		assert_int_equal(parse(&c, text.s, &error), cases[i].good);
+		if (cases[i].good)
+			assert_string_equal(c.change.peers[0].name, cases[i].name);
+		config_done(&c);
+		text_done(&text);
+		text_done(&error);
+	}
+}
+
 /* The longest host name fits where it is kept. */
 static void longest_host(void **state)
 {
@@ -438,6 +481,7 @@ int main(void)
 		cmocka_unit_test(tables),
 		cmocka_unit_test(table_names),
 		cmocka_unit_test(endpoint_kinds),
+		cmocka_unit_test(name_characters),
 		cmocka_unit_test(longest_host),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(many_peers),

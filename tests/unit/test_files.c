@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "sandbox.h"
@@ -209,6 +210,23 @@ static void wait_for_exit(pid_t pid)
 	assert_int_equal(status, 0);
 }
 
+/* Somebody tidied /run up while we held the lock: what is there now is another's. */
+static void release_leaves_another_file(void **state)
+{
+	int fd, other;
+
+	(void)state;
+	fd = lock_take("n");
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(MESHD_RUN_DIR "/n.lock"), 0);
+	other = lock_take("n");
+	assert_true(other >= 0);
+	lock_release("n", fd);
+	assert_int_equal(lock_holder("n"), getpid());
+	lock_release("n", other);
+	assert_int_equal(entries_in(MESHD_RUN_DIR), 0);
+}
+
 static void closing_gives_it_back(void **state)
 {
 	int fd;
@@ -234,7 +252,7 @@ static void lock_survives_fork(void **state)
 	assert_true(fd >= 0);
 	pid = fork();
 	if (!pid) {
-		if (lock_own(fd) || write(ready[1], "", 1) != 1)
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || lock_own(fd) || write(ready[1], "", 1) != 1)
 			_exit(1);
 		pause();
 	}
@@ -317,6 +335,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(failure_leaves_the_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(makes_directories, setup, teardown),
 		cmocka_unit_test_setup_teardown(lock_is_exclusive, setup, teardown),
+		cmocka_unit_test_setup_teardown(release_leaves_another_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(closing_gives_it_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(lock_survives_fork, setup, teardown),
 		cmocka_unit_test_setup_teardown(holder_of_nonsense, setup, teardown),

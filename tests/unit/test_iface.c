@@ -225,6 +225,12 @@ static void routes_reload(void **state)
 	shows(ROUTES4, "10.30.0.0/16 dev m0 scope link\n10.40.0.0/16 dev m0 scope link\n");
 	sh("ip route del 10.40.0.0/16");
 
+	/* But what is there already is not taken away for that. */
+	sh("ip route add 10.0.0.0/8 dev m0");
+	assert_int_equal(set_routes(&s, "10.30.0.0/16", 0), 0);
+	shows(ROUTES4, "10.0.0.0/8 dev m0 scope link\n10.30.0.0/16 dev m0 scope link\n");
+	sh("ip route del 10.0.0.0/8");
+
 	/* The address that covered goes. */
 	assert_int_equal(set_addresses(&s, "10.9.0.2/24"), 0);
 	assert_int_equal(set_routes(&s, "10.8.0.1/32 10.30.0.0/16", 0), 0);

@@ -349,7 +349,8 @@ static void rules(void **state)
 		/* What only looks alike is left alone. */
 		assert_int_equal(netlink_rule_remove_not_fwmark(&nl, family, MARK, MARK), 0);
 		assert_int_equal(netlink_rule_remove_suppress(&nl, family), 0);
-		sh("ip -%d rule add fwmark 51820 table 51820; ip -%d rule add not fwmark 51820/0xffff table 51820", family, family);
+		sh("ip -%d rule add fwmark 51820 table 51820; ip -%d rule add not fwmark 51820/0xffff table 51820",
+		   family, family);
 		sh("ip -%d rule add not fwmark 51820 iif lo table 51820", family);
 		sh("ip -%d rule add table main suppress_prefixlength 8; ip -%d rule add iif lo table main suppress_prefixlength 0",
 		   family, family);

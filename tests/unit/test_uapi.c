@@ -147,6 +147,18 @@ static void device_keys(void **state)
 	change_done(&c);
 }
 
+/* wg(8) writes a scope as a name, which only the socket's side can look up. */
+static void scope_by_name(void **state)
+{
+	struct change c;
+
+	(void)state;
+	parse_good(&c, "set=1\npublic_key=" KEY_1 "\nendpoint=[fe80::1%eth0]:1\n\n");
+	assert_int_equal(c.peers[0].bits, CHANGE_PEER_ENDPOINT_NAME);
+	assert_string_equal(c.peers[0].endpoint_name, "[fe80::1%eth0]:1");
+	change_done(&c);
+}
+
 static void peer_keys(void **state)
 {
 	struct change c;
@@ -238,7 +250,7 @@ static void bad_lines(void **state)
 		/* 25 */ { true, "endpoint=192.0.2.1", -EINVAL },
 		/* 26 */ { true, "endpoint=192.0.2.1:0", -EINVAL },
 		/* 27 */ { true, "endpoint=host.example:1", -EINVAL },
-		/* 28 */ { true, "endpoint=[fe80::1%eth0]:1", -EINVAL },
+		/* 28 */ { true, "endpoint=[fe80::1%]:1", -EINVAL },
 		/* 29 */ { true, "endpoint=", -EINVAL },
 		/* 30 */ { true, "persistent_keepalive_interval=65536", -EINVAL },
 		/* 31 */ { true, "persistent_keepalive_interval=off", -EINVAL },
@@ -308,6 +320,14 @@ static void too_many(void **state)
 	text.len--;
 	text_add(&text, "allowed_ip=::/0\n\n");
 	assert_refused(text.s, text.len, -E2BIG);
+	text.len--;
+	text_add(&text, "replace_allowed_ips=true\nallowed_ip=::/0\n\n");
+	assert_refused(text.s, text.len, -E2BIG);	/* too many, if only for a while */
+	text.len -= strlen("allowed_ip=::/0\nreplace_allowed_ips=true\nallowed_ip=::/0\n\n");
+	text_add(&text, "replace_allowed_ips=true\nallowed_ip=::/0\n\n");
+	assert_int_equal(uapi_parse_set(&c, text.s, text.len), 0);
+	assert_int_equal(c.peers[1].allowed_count, 1);
+	change_done(&c);
 
 	text_reset(&text);
 	text_add(&text, "set=1\n");
@@ -437,6 +457,7 @@ int main(void)
 		cmocka_unit_test(bad_requests),
 		cmocka_unit_test(large_request),
 		cmocka_unit_test(device_keys),
+		cmocka_unit_test(scope_by_name),
 		cmocka_unit_test(peer_keys),
 		cmocka_unit_test(replace_after_allowed),
 		cmocka_unit_test(bad_lines),
