@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # the package lists are read through a name
+# SPDX-License-Identifier: MIT
 # What contrib/demo and contrib/check share: packages, a copy of the sources, a build, and saying what is done.
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

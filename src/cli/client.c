@@ -34,7 +34,9 @@ static void explain_connect(const char *name, int error, struct text *why)
 {
 	if (error == -ENOENT || error == -ECONNREFUSED)
 		text_addf(why, "%s: meshd is not running (start it with: meshd up %s)", name, name);
-	else if (error == -EACCES || error == -EPERM)
+	else if (error == -EPERM)
+		text_addf(why, "%s: who listens on %s/%s.sock is not the superuser: not asked", name, MESHD_RUN_DIR, name);
+	else if (error == -EACCES)
 		text_addf(why, "%s: only the superuser may ask meshd (try: sudo meshd ...)", name);
 	else
 		text_addf(why, "%s: cannot reach meshd: %s", name, strerror(-error));
@@ -127,10 +129,20 @@ static void explain_exchange(const char *name, int error, struct text *why)
 		text_addf(why, "%s: asking meshd: %s", name, strerror(error));
 }
 
-/* One request, one answer. NULL with a reason: no answer, or one that says what went wrong. */
-static Meshd__Response *ask(const char *name, const Meshd__Request *q, struct text *why)
+/* What concerns the interface as a whole begins with its name already. */
+static void explain_refusal(const char *name, const char *error, struct text *why)
 {
-	int fd = unix_connect(MESHD_RUN_DIR, name, CLIENT_TIMEOUT_S * 1000);
+	size_t len = strlen(name);
+
+	if (strncmp(error, name, len) || error[len] != ':')
+		text_addf(why, "%s: ", name);
+	text_add(why, error);
+}
+
+/* One request, one answer. NULL with a reason: no answer, or one that says what went wrong. */
+static Meshd__Response *ask(const char *name, const Meshd__Request *q, int timeout_s, struct text *why)
+{
+	int fd = unix_connect(MESHD_RUN_DIR, name, timeout_s * 1000);
 	Meshd__Response *r = NULL;
 
 	if (fd < 0) {
@@ -143,7 +155,7 @@ static Meshd__Response *ask(const char *name, const Meshd__Request *q, struct te
 		explain_exchange(name, errno, why);
 	close(fd);
 	if (r && *r->error) {
-		text_addf(why, "%s: %s", name, r->error);
+		explain_refusal(name, r->error, why);
 		meshd__response__free_unpacked(r, NULL);
 		r = NULL;
 	}
@@ -158,7 +170,7 @@ bool client_status(const char *name, Meshd__Status **out, struct text *why)
 
 	q.kind_case = MESHD__REQUEST__KIND_STATUS;
 	q.status = &status;
-	r = ask(name, &q, why);
+	r = ask(name, &q, CLIENT_TIMEOUT_S, why);
 	if (!r)
 		return false;
 	*out = r->status;
@@ -177,7 +189,7 @@ bool client_down(const char *name, struct text *why)
 
 	q.kind_case = MESHD__REQUEST__KIND_DOWN;
 	q.down = &down;
-	r = ask(name, &q, why);
+	r = ask(name, &q, CLIENT_DOWN_S, why);
 	if (r)
 		meshd__response__free_unpacked(r, NULL);
 	return r;
@@ -197,7 +209,7 @@ bool client_reload(const char *name, const char *config, size_t len, struct text
 	reload.config.len = len;
 	q.kind_case = MESHD__REQUEST__KIND_RELOAD;
 	q.reload = &reload;
-	r = ask(name, &q, why);
+	r = ask(name, &q, CLIENT_TIMEOUT_S, why);
 	if (r)
 		meshd__response__free_unpacked(r, NULL);
 	return r;

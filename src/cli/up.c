@@ -98,8 +98,8 @@ static int settled_holder(const char *name)
 	int holder = lock_holder(name);
 	bool orphan = holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
 
-	if (holder > 0 && !lock_wait(name, orphan ? ORPHAN_LIMIT_MS : GOING_LIMIT_MS))
-		holder = 0;
+	if (holder > 0 && !lock_wait(name, holder, orphan ? ORPHAN_LIMIT_MS : GOING_LIMIT_MS))
+		holder = lock_holder(name);
 	return holder;
 }
 
@@ -205,7 +205,7 @@ static int ask_down(const char *name, int holder)
 	if (!asked && kill(holder, SIGTERM) < 0 && errno != ESRCH)
 		status = cli_fail("%s", why.s ? why.s : "out of memory");
 	else
-		error = lock_wait(name, DOWN_LIMIT_MS);
+		error = lock_wait(name, holder, DOWN_LIMIT_MS);
 	if (error)
 		status = cli_fail("%s: does not come down: %s", name, strerror(-error));
 	text_done(&why);
@@ -231,6 +231,8 @@ static int clean_up(const char *name)
 	int fd = lock_take(name);
 	bool found;
 
+	if (fd == -EBUSY)
+		return cli_fail("%s: somebody else is bringing it up or cleaning up right now", name);
 	if (fd < 0)
 		return cli_fail("%s: %s: %s", name, MESHD_RUN_DIR, strerror(-fd));
 	found = runfile_clean(name, &log);
@@ -241,11 +243,11 @@ static int clean_up(const char *name)
 	return CLI_DONE;
 }
 
-/* A parent that was killed cannot tidy up even when its daemon still took the request. */
+/* A parent that was killed cannot tidy up even when its daemon still took the request. What a next run has is none. */
 static bool has_leftovers(const char *name)
 {
-	struct runfile run;
-	bool found = !runfile_read(&run, name);
+	struct runfile run = { 0 };
+	bool found = !lock_holder(name) && !runfile_read(&run, name);
 
 	runfile_done(&run);
 	return found;

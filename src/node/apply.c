@@ -7,6 +7,7 @@
  * committed: keys, settings, the trie swapped in, doomed peers freed. A peer that stays keeps its sessions.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/container.h"
@@ -40,38 +41,62 @@ static void future_public_key(const struct node *n, const struct change *c, uint
 	crypto_wipe(&id, sizeof(id));
 }
 
-/* Make the peers that are new and mark those that go. False: no memory. */
-static bool plan_peers(struct node *n, const struct change *c, const uint8_t self[KEY_LEN])
-{
-	for (size_t i = 0; c->bits & CHANGE_REPLACE_PEERS && i < n->peer_count; i++)
-		n->peers[i]->doomed = true;
-	for (size_t i = 0; i < c->peer_count; i++) {
-		const struct change_peer *cp = &c->peers[i];
-		struct peer *p = node_find(n, cp->public_key);
+/*
+ * What a change comes to: the peer each of its entries is about (NULL: none), and the allowed IPs as they will be. Entries act in
+ * their order, so a peer that is removed and named again is a new one; for a while both are in the table.
+ */
+struct plan {
+	struct peer **who;
+	struct lpm allowed;
+};
 
-		if (!memcmp(cp->public_key, self, KEY_LEN))
-			continue;	/* a node is not its own peer; WireGuard skips it silently */
-		if (cp->bits & CHANGE_PEER_REMOVE) {
-			if (p)
-				p->doomed = true;
-			continue;
-		}
-		if (!p && cp->bits & CHANGE_PEER_UPDATE_ONLY)
-			continue;
-		if (!p) {
-			p = peer_new(n, cp->public_key);
-			if (!p)
-				return false;
-			p->fresh = true;
-		}
-		p->doomed = false;
-		if (cp->bits & CHANGE_PEER_REPLACE_ALLOWED)
-			p->replace_allowed = true;
+/* The peer of one entry, made if need be, and marked. False: no memory. */
+static bool plan_peer(struct node *n, const struct change_peer *cp, struct peer **who)
+{
+	struct peer *p = node_find(n, cp->public_key);
+
+	if (p && p->removed)
+		p = NULL;
+	if (cp->bits & CHANGE_PEER_REMOVE) {
+		if (p)
+			p->doomed = p->removed = true;
+		return true;
+	}
+	if (!p && cp->bits & CHANGE_PEER_UPDATE_ONLY)
+		return true;
+	if (!p) {
+		p = peer_new(n, cp->public_key);
+		if (!p)
+			return false;
+		p->fresh = true;
+	}
+	p->doomed = false;
+	if (cp->bits & CHANGE_PEER_REPLACE_ALLOWED)
+		p->replace_allowed = true;
+	*who = p;
+	return true;
+}
+
+/* Make the peers that are new and mark those that go. False: no memory. */
+static bool plan_peers(struct node *n, const struct change *c, struct plan *plan)
+{
+	uint8_t self[KEY_LEN];
+
+	future_public_key(n, c, self);
+	for (size_t i = 0; c->bits & CHANGE_REPLACE_PEERS && i < n->peer_count; i++)
+		n->peers[i]->doomed = n->peers[i]->replace_allowed = true;
+	for (size_t i = 0; i < c->peer_count; i++) {
+		/* A node is not its own peer; WireGuard skips it silently. */
+		if (memcmp(c->peers[i].public_key, self, KEY_LEN) && !plan_peer(n, &c->peers[i], &plan->who[i]))
+			return false;
 	}
 	/* Our own key as a peer, should it have been one before it became ours. */
 	for (size_t i = 0; i < n->peer_count; i++)
 		if (!memcmp(n->peers[i]->public_key, self, KEY_LEN))
 			n->peers[i]->doomed = true;
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (plan->who[i] && plan->who[i]->doomed)
+			plan->who[i] = NULL;
 	return true;
 }
 
@@ -90,30 +115,46 @@ static bool copy_allowed(void *ctx, const struct ip_prefix *prefix, void *value)
 	return !copy->failed;
 }
 
-/* The allowed IPs as they will be. False: no memory, and 'to' is empty. */
-static bool plan_allowed(const struct node *n, const struct change *c, struct lpm *to)
+/* One entry's allowed IPs. False: no memory. */
+static bool plan_allowed_of(const struct change_peer *cp, struct peer *p, struct lpm *to)
 {
-	struct copy copy = { .to = to };
+	/* What the peer had before the change was not copied; what an earlier entry gave it goes now. */
+	if (cp->bits & CHANGE_PEER_REPLACE_ALLOWED && p->given)
+		lpm_remove_value(to, &p->data);
+	for (size_t i = 0; i < cp->allowed_count; i++) {
+		const struct change_allowed *a = &cp->allowed[i];
 
-	lpm_walk(&n->lane.allowed, copy_allowed, &copy);
-	for (size_t i = 0; i < c->peer_count && !copy.failed; i++) {
-		const struct change_peer *cp = &c->peers[i];
-		struct peer *p = node_find(n, cp->public_key);
-
-		if (!p || p->doomed)
-			continue;
-		for (size_t j = 0; j < cp->allowed_count && !copy.failed; j++) {
-			const struct change_allowed *a = &cp->allowed[j];
-
-			if (!a->remove)
-				copy.failed = !lpm_insert(to, &a->prefix, &p->data);
-			else if (lpm_exact(to, &a->prefix) == &p->data)
-				lpm_remove(to, &a->prefix);
+		if (!a->remove) {
+			if (!lpm_insert(to, &a->prefix, &p->data))
+				return false;
+			p->given = true;
+		} else if (lpm_exact(to, &a->prefix) == &p->data) {
+			lpm_remove(to, &a->prefix);
 		}
 	}
-	if (copy.failed)
-		lpm_clear(to);
+	return true;
+}
+
+/* The allowed IPs as they will be. False: no memory. */
+static bool plan_allowed(const struct node *n, const struct change *c, struct plan *plan)
+{
+	struct copy copy = { .to = &plan->allowed };
+
+	lpm_walk(&n->lane.allowed, copy_allowed, &copy);
+	for (size_t i = 0; i < c->peer_count && !copy.failed; i++)
+		if (plan->who[i])
+			copy.failed = !plan_allowed_of(&c->peers[i], plan->who[i], &plan->allowed);
 	return !copy.failed;
+}
+
+static void clear_marks(struct peer *p)
+{
+	p->fresh = false;
+	p->doomed = false;
+	p->removed = false;
+	p->replace_allowed = false;
+	p->given = false;
+	p->whole = false;
 }
 
 /* After a failure: fresh peers go, marks are cleared. */
@@ -121,10 +162,10 @@ static void unplan(struct node *n)
 {
 	for (size_t i = n->peer_count; i-- > 0;) {
 		struct peer *p = n->peers[i];
+		bool fresh = p->fresh;
 
-		p->doomed = false;
-		p->replace_allowed = false;
-		if (p->fresh)
+		clear_marks(p);
+		if (fresh)
 			peer_free(n, p);
 	}
 }
@@ -143,6 +184,7 @@ static void commit_identity(struct node *n, const struct change *c)
 		n->lane.checker = n->identity.set ? &n->checker : NULL;
 		for (size_t i = 0; i < n->peer_count; i++) {
 			peer_forget_keys(n, n->peers[i]);
+			rekey_forget_sent(&n->peers[i]->rekey);
 			noise_handshake_rekey_static(&n->peers[i]->handshake, &n->identity);
 		}
 	}
@@ -170,7 +212,6 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	bool keepalive = false;
 
 	p->whole = false;
-
 	if (cp->bits & CHANGE_PEER_PSK)
 		memcpy(p->handshake.psk, cp->psk, KEY_LEN);
 	else if (whole)
@@ -193,47 +234,51 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	peer_rearm(n, p);
 }
 
-static void commit_peers(struct node *n, const struct change *c)
+static void commit_peers(struct node *n, const struct change *c, const struct plan *plan)
 {
 	for (size_t i = n->peer_count; i-- > 0;) {
 		n->peers[i]->whole = c->bits & CHANGE_REPLACE_PEERS;
 		if (n->peers[i]->doomed)
 			peer_free(n, n->peers[i]);
 	}
-	for (size_t i = 0; i < c->peer_count; i++) {
-		struct peer *p = node_find(n, c->peers[i].public_key);
-
-		if (p && !(c->peers[i].bits & CHANGE_PEER_REMOVE))
-			commit_peer(n, p, &c->peers[i]);
-	}
-	for (size_t i = 0; i < n->peer_count; i++) {
-		n->peers[i]->fresh = false;
-		n->peers[i]->replace_allowed = false;
-	}
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (plan->who[i])
+			commit_peer(n, plan->who[i], &c->peers[i]);
+	for (size_t i = 0; i < n->peer_count; i++)
+		clear_marks(n->peers[i]);
 }
 
-int node_apply(struct node *n, const struct change *c, struct instant now)
+static void commit(struct node *n, const struct change *c, const struct plan *plan)
 {
-	int error = node_check(n, c);
-	struct lpm allowed = { 0 };
-	uint8_t self[KEY_LEN];
-
-	(void)now;
-	if (error)
-		return error;
-	future_public_key(n, c, self);
-	if (!plan_peers(n, c, self) || !plan_allowed(n, c, &allowed)) {
-		unplan(n);
-		return -ENOMEM;
-	}
 	lpm_clear(&n->lane.allowed);
-	n->lane.allowed = allowed;
+	n->lane.allowed = plan->allowed;
 	n->effects |= NODE_EFFECT_ALLOWED;
-	commit_peers(n, c);
+	commit_peers(n, c, plan);
 	commit_identity(n, c);
 	if (c->bits & CHANGE_LISTEN_PORT)
 		n->listen_port = c->listen_port;
 	if (c->bits & CHANGE_FWMARK)
 		n->fwmark = c->fwmark;
-	return 0;
+}
+
+int node_apply(struct node *n, const struct change *c, struct instant now)
+{
+	struct plan plan = { 0 };
+	int error = node_check(n, c);
+
+	(void)now;
+	if (error)
+		return error;
+	plan.who = calloc(c->peer_count + 1, sizeof(struct peer *));
+	if (!plan.who)
+		return -ENOMEM;
+	if (plan_peers(n, c, &plan) && plan_allowed(n, c, &plan)) {
+		commit(n, c, &plan);
+	} else {
+		lpm_clear(&plan.allowed);
+		unplan(n);
+		error = -ENOMEM;
+	}
+	free(plan.who);
+	return error;
 }

@@ -101,13 +101,14 @@ static bool can_initiate(const struct node *n, const struct peer *p, struct inst
 
 void peer_initiate(struct node *n, struct peer *p, struct instant now)
 {
+	/* The reason counts even if the last message was sent too short a while ago for another. */
+	rekey_restart_attempts(&p->rekey);
 	if (!can_initiate(n, p, now))
 		return;
 	if (out_full(n)) {
 		rekey_initiation_postponed(&p->rekey, now.mono_us);
 		return;
 	}
-	rekey_restart_attempts(&p->rekey);
 	send_initiation(n, p, now);
 }
 

@@ -47,7 +47,7 @@ struct peer {
 	size_t position;		/* in node.peers */
 	struct peer *bucket_next;
 	/* Marks of node_apply(), clear outside it. */
-	bool fresh, doomed, replace_allowed, whole;
+	bool fresh, doomed, removed, replace_allowed, given, whole;
 };
 
 struct node {

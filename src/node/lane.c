@@ -23,7 +23,6 @@
 #include "transport/rekey.h"
 #include "wire/ip.h"
 
-
 /* A packet that waits, in a slot of one of the pools. */
 struct held {
 	struct held *next;
@@ -187,6 +186,12 @@ void lane_clear_session(struct lane *l, struct lane_peer *p)
 	forget(l, &dropped);
 }
 
+void lane_quiet(struct lane_peer *p)
+{
+	p->want_keepalive = false;
+	p->events &= LANE_ROAMED;
+}
+
 static void unlink_peer(struct lane *l, struct lane_peer *p)
 {
 	struct lane_peer **at;
@@ -270,6 +275,7 @@ static void seal(struct lane *l, struct lane_peer *p, struct keypair *k, uint8_t
 	d->path = p->path;
 	p->tx_bytes += d->len;
 	note(l, p, LANE_ANY_SENT | (len ? LANE_DATA_SENT : 0U));
+	p->events &= ~(unsigned int)LANE_RECEIVED_LAST;
 }
 
 /* Errors we originate are rationed like the kernel's own. */
@@ -473,7 +479,7 @@ static void authenticated(struct lane *l, struct lane_peer *p, struct keypair *k
 
 	p->rx_bytes += d->len;
 	lane_set_path(l, p, &d->path);
-	note(l, p, LANE_ANY_RECEIVED);
+	note(l, p, LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
 	if (!session_confirm(&p->session, k, &dropped))
 		return;
 	forget(l, &dropped);
@@ -510,9 +516,10 @@ static void data_in(struct lane *l, int64_t now_us, const struct dgram *d)
 		return;
 	}
 	replay_accept(&k->replay, counter);
-	if (advice == KEYPAIR_REKEY)
-		note(l, p, LANE_REKEY_RECEIVING);
 	authenticated(l, p, k, d);
+	/* A late packet on the previous key says nothing about the one in use. */
+	if (advice == KEYPAIR_REKEY && k == p->session.current)
+		note(l, p, LANE_REKEY_RECEIVING);
 	len -= AEAD_TAG;
 	if (!len)
 		return;

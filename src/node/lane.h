@@ -41,7 +41,10 @@ struct lane_out {
  */
 void lane_from_tun(struct lane *l, struct instant now, struct packet *in, size_t count);
 
-/* A batch of datagrams (at most PACKET_BATCH): data is opened in place into the output, handshakes are kept for the node. */
+/*
+ * A batch of datagrams (at most PACKET_BATCH): data is opened in place into the output, handshakes are kept for the node. The
+ * output must be clear.
+ */
 void lane_from_udp(struct lane *l, struct instant now, struct dgram *in, size_t count);
 
 /* More output: packets that waited and can go now, keepalives. True: there is more than fitted, call again after sending. */
@@ -81,6 +84,7 @@ enum lane_event {
 	LANE_REKEY_SENDING = 64,
 	LANE_REKEY_RECEIVING = 128,
 	LANE_ROAMED = 256,		/* 'path' changed */
+	LANE_RECEIVED_LAST = 512,	/* the last packet was one received: nothing was sent since */
 };
 
 /* A peer's share of the data plane. Embedded in the node's peer; the node reads it, lane functions write it. */
@@ -148,6 +152,9 @@ void lane_want_keepalive(struct lane *l, struct lane_peer *p);
 
 /* Drop the packets that wait, for 'reason'. */
 void lane_drop_held(struct lane *l, struct lane_peer *p, enum drop_reason reason);
+
+/* The interface goes down: forget what happened to the peer and what was asked for it, but not that it roamed. */
+void lane_quiet(struct lane_peer *p);
 
 /* The peer goes away: forget keys, packets and list entries; its allowed IPs the node has taken out before. */
 void lane_remove_peer(struct lane *l, struct lane_peer *p);

@@ -174,17 +174,32 @@ void peer_rearm(struct node *n, struct peer *p)
  * The turn.
  */
 
-/* What the lane noticed about a peer becomes timer events, in the order the packets had. */
-static void take_events(struct node *n, struct peer *p, unsigned int events, struct instant now)
+static void take_received(struct peer *p, unsigned int events, struct instant now)
 {
 	if (events & LANE_ANY_RECEIVED)
 		rekey_any_received(&p->rekey);
 	if (events & LANE_DATA_RECEIVED)
 		rekey_data_received(&p->rekey, now.mono_us);
+}
+
+static void take_sent(struct node *n, struct peer *p, unsigned int events, struct instant now)
+{
 	if (events & LANE_ANY_SENT)
 		rekey_any_sent(&p->rekey);
 	if (events & LANE_DATA_SENT)
 		rekey_data_sent(&p->rekey, now.mono_us, &n->rng);
+}
+
+/* What the lane noticed about a peer becomes timer events; what the timers are left at is decided by the last packet. */
+static void take_events(struct node *n, struct peer *p, unsigned int events, struct instant now)
+{
+	if (events & LANE_RECEIVED_LAST) {
+		take_sent(n, p, events, now);
+		take_received(p, events, now);
+	} else {
+		take_received(p, events, now);
+		take_sent(n, p, events, now);
+	}
 	if (events & (LANE_ANY_SENT | LANE_ANY_RECEIVED))
 		rekey_any_traversed(&p->rekey, now.mono_us);
 	if (events & LANE_CONFIRMED) {
@@ -341,6 +356,7 @@ void node_set_up(struct node *n, bool up, struct instant now)
 			continue;
 		}
 		lane_drop_held(&n->lane, &p->data, DROP_NO_SESSION);
+		lane_quiet(&p->data);
 		peer_forget_keys(n, p);
 		rekey_stop(&p->rekey);
 		timers_unset(&n->timers, &p->timer);

@@ -206,14 +206,8 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int revents)
  * The host around us.
  */
 
-static void look_at_link(struct daemon *d)
+static void set_up(struct daemon *d, bool up)
 {
-	uint32_t mtu;
-	bool up;
-
-	if (netlink_link_get(&d->netlink, d->tun.ifindex, &mtu, &up))
-		return;
-	node_set_mtu(d->node, mtu);
 	if (up && d->udp.fd4 < 0 && d->udp.fd6 < 0) {
 		struct change listen = { .bits = CHANGE_LISTEN_PORT };
 		int error = daemon_apply(d, &listen);
@@ -222,6 +216,39 @@ static void look_at_link(struct daemon *d)
 			log_error(&d->o.log, "%s: cannot listen: %s", d->o.name, strerror(-error));
 	}
 	node_set_up(d->node, up, clock_now());
+}
+
+/*
+ * The interface left our network namespace: it was deleted, or moved to another one, where containers like to have it while
+ * our sockets stay here. There netlink does not reach: the MTU stays as it was last seen, and "up" is taken for granted, for
+ * what is down gives no packets. Its index may become another interface's.
+ */
+static void on_link_gone(struct daemon *d)
+{
+	if (!d->tun.ifindex)
+		return;
+	if (!tun_exists(&d->tun)) {
+		log_info(&d->o.log, "%s: the interface was removed, ending", d->o.name);
+		stop(d, 0);
+		return;
+	}
+	log_info(&d->o.log, "%s: moved to another network namespace", d->o.name);
+	d->tun.ifindex = 0;
+	set_up(d, true);
+}
+
+static void look_at_link(struct daemon *d)
+{
+	uint32_t mtu;
+	bool up;
+	int error = netlink_link_get(&d->netlink, d->tun.ifindex, &mtu, &up);
+
+	if (error == -ENODEV)
+		on_link_gone(d);
+	if (error)
+		return;
+	node_set_mtu(d->node, mtu);
+	set_up(d, up);
 }
 
 static void on_recheck(struct ev_loop *loop, ev_timer *w, int revents)
@@ -242,12 +269,9 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int revents)
 	(void)revents;
 	if (events < 0)
 		return;
-	if (events & NETLINK_LINK_GONE) {
-		log_info(&d->o.log, "%s: the interface was removed, ending", d->o.name);
-		stop(d, 0);
-		return;
-	}
-	if (events & (NETLINK_LINK | NETLINK_LOST))
+	if (events & NETLINK_LINK_GONE)
+		on_link_gone(d);
+	else if (events & (NETLINK_LINK | NETLINK_LOST))
 		look_at_link(d);
 	if (events & (NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_LINK | NETLINK_LOST) && !ev_is_active(&d->recheck)) {
 		/* Soon, but not for each of a thousand routes of its own. */
@@ -361,7 +385,8 @@ static bool control_status(void *ctx, Meshd__Status *s)
 	struct status_facts facts = { .name = d->o.name, .start_us = d->start_us };
 	bool ok;
 
-	netlink_address_each(&d->netlink, d->tun.ifindex, add_address, &list);
+	if (d->tun.ifindex)
+		netlink_address_each(&d->netlink, d->tun.ifindex, add_address, &list);
 	facts.addresses = list.v;
 	facts.address_count = list.count;
 	ok = !list.failed && status_fill(d->node, &facts, clock_now(), s);

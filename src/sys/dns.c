@@ -68,7 +68,9 @@ void dns_text(const struct config *c, struct text *out)
 
 static int run(const struct runner *r, const char *const *argv, const char *input)
 {
-	struct program p = { .argv = argv, .input = input, .input_len = input ? strlen(input) : 0 };
+	struct program p = {
+		.argv = argv, .input = input, .input_len = input ? strlen(input) : 0, .uninterrupted = true,
+	};
 	struct text shown = { 0 };
 	int status;
 

@@ -149,17 +149,23 @@ int file_replace(const char *path, const void *data, size_t len, unsigned int mo
 	return error;
 }
 
-int dir_make(const char *path)
+/* Whether nobody but root can put something there. */
+static int dir_check(const char *path)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
 	if (lstat(path, &st))
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
 	return st.st_uid != 0 || st.st_mode & 022 ? -EPERM : 0;
+}
+
+int dir_make(const char *path)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	return dir_check(path);
 }
 
 static int lock_path(char path[PATH_LEN_MAX], const char *name)
@@ -266,8 +272,10 @@ int lock_holder(const char *name)
 	int fd, pid = 0;
 
 	fd = lock_path(path, name);
+	if (!fd)
+		fd = dir_check(MESHD_RUN_DIR);
 	if (fd)
-		return fd;
+		return fd == -ENOENT ? 0 : fd;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -279,13 +287,13 @@ int lock_holder(const char *name)
 	return pid;
 }
 
-int lock_wait(const char *name, int timeout_ms)
+int lock_wait(const char *name, int holder, int timeout_ms)
 {
 	for (int waited = 0;; waited += LOCK_POLL_MS) {
-		int holder = lock_holder(name);
+		int now = lock_holder(name);
 
-		if (holder <= 0)
-			return holder;
+		if (now != holder)
+			return now < 0 ? now : 0;
 		if (waited >= timeout_ms)
 			return -ETIMEDOUT;
 		sleep_ms(LOCK_POLL_MS);

@@ -43,10 +43,13 @@ int lock_own(int fd);
 /* Remove the lock file and close 'fd'. Copies of 'fd' in other processes lock nothing any more. */
 void lock_release(const char *name, int fd);
 
-/* The pid in the lock file of 'name' when somebody holds the lock, 0 when nobody does, or negative errno. Never takes it. */
+/*
+ * The pid in the lock file of 'name' when somebody holds the lock, 0 when nobody does, or negative errno. Never takes it.
+ * -EPERM, -ENOTDIR: MESHD_RUN_DIR is not root's alone, so what it says is not to be believed.
+ */
 int lock_holder(const char *name);
 
-/* Wait until nobody holds the lock of 'name'. 0, -ETIMEDOUT or negative errno. */
-int lock_wait(const char *name, int timeout_ms);
+/* Wait until the lock of 'name' is no longer held by 'holder', but free or somebody else's. 0, -ETIMEDOUT or negative errno. */
+int lock_wait(const char *name, int holder, int timeout_ms);
 
 #endif

@@ -108,7 +108,9 @@ static void set_src_valid_mark(const struct log *log)
 static int run_nft(const struct runner *r, const struct text *script)
 {
 	static const char *const argv[] = { "nft", "-f", "-", NULL };
-	struct program p = { .argv = argv, .shown = "nft -f -", .input = script->s, .input_len = script->len };
+	struct program p = {
+		.argv = argv, .shown = "nft -f -", .input = script->s, .input_len = script->len, .uninterrupted = true,
+	};
 
 	return script->failed ? -ENOMEM : program_run(r, &p);
 }
@@ -122,6 +124,7 @@ static int run_iptables_restore(const struct runner *r, enum ip_family family, c
 		.shown = family == IP_V4 ? "iptables-restore -n" : "ip6tables-restore -n",
 		.input = rules->s,
 		.input_len = rules->len,
+		.uninterrupted = true,
 	};
 
 	return rules->failed ? -ENOMEM : program_run(r, &p);
@@ -176,7 +179,7 @@ static int unset_iptables(const struct runner *r, const char *name, enum ip_fami
 {
 	const char *const argv[] = { family == IP_V4 ? "iptables-save" : "ip6tables-save", NULL };
 	struct text saved = { 0 }, undo = { 0 };
-	struct program p = { .argv = argv, .output = &saved };
+	struct program p = { .argv = argv, .output = &saved, .uninterrupted = true };
 	int status = program_run(r, &p);
 
 	if (!status && firewall_iptables_undo(name, saved.s, &undo))

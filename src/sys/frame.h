@@ -21,8 +21,8 @@ enum frame_type {
 	FRAME_FAILED,		/* it does not, one line of text; the daemon exits */
 	FRAME_DOWN,		/* somebody asked on the control socket to take it down */
 	/*
-	 * A new config is in force: its text. The parent takes over hooks and DNS, but from the file itself: what
-	 * it runs as root never comes from the process that talks to the network.
+	 * A new config is in force. The parent takes over hooks and DNS, but from the file itself: what it runs as root
+	 * never comes from the process that talks to the network, and the keys need not come back to it.
 	 */
 	FRAME_RELOADED,
 	FRAME_RESOLVE,		/* "HOST:PORT": resolve it */

@@ -76,6 +76,9 @@ struct parent {
 	struct text saved;		/* answer to FRAME_SAVE */
 	struct frame_made facts;
 
+	bool interruptible;		/* the program that runs is not one of our own tools */
+	bool going_down;
+
 	/* What pump() saw. */
 	bool made, facts_changed, reloaded, reload_wanted, save_answered, stop;
 };
@@ -98,11 +101,15 @@ static void emit(void *ctx, enum log_level level, const char *line)
 		fprintf(stderr, "meshd: %s: %s\n", p->name, line);
 }
 
-/* Something asks to end. A program that runs then is a hook in our way. */
-static void request_stop(struct parent *p)
+/*
+ * Something asks to end. On the way up a hook that runs then is in our way; on the way down it is part of what was asked
+ * for, and only somebody at the keyboard (SIGINT) may be impatient with it. Programs of our own, nft and resolvconf, are
+ * never cut off (sys/program.h).
+ */
+static void request_stop(struct parent *p, bool impatient)
 {
 	p->stop = true;
-	if (p->program_pid > 0)
+	if (p->interruptible && p->program_pid > 0 && (impatient || !p->going_down))
 		kill(p->program_pid, SIGTERM);
 }
 
@@ -138,7 +145,7 @@ static void on_frame(struct parent *p, int type, const char *payload, size_t len
 		text_add(&p->why, payload);
 		break;
 	case FRAME_DOWN:
-		request_stop(p);
+		request_stop(p, false);
 		break;
 	case FRAME_RELOADED:
 		p->reloaded = true;
@@ -185,7 +192,7 @@ static void read_frame(struct parent *p)
 static void on_hangup(struct parent *p)
 {
 	if (!p->made || (p->foreground && isatty(STDERR_FILENO)))
-		request_stop(p);
+		request_stop(p, false);
 	else
 		p->reload_wanted = true;
 }
@@ -196,7 +203,7 @@ static void read_signals(struct parent *p)
 
 	while (read(p->signal_fd, &s, sizeof(s)) == sizeof(s)) {
 		if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT)
-			request_stop(p);
+			request_stop(p, s.ssi_signo == SIGINT);
 		else if (s.ssi_signo == SIGHUP)
 			on_hangup(p);
 	}
@@ -545,8 +552,11 @@ static void reload_myself(struct parent *p)
 {
 	const char *const argv[] = { "/proc/self/exe", "reload", p->config_file, NULL };
 	struct program program = { .argv = argv };
-	int status = program_run(&p->runner, &program);
+	int status;
 
+	p->interruptible = true;
+	status = program_run(&p->runner, &program);
+	p->interruptible = false;
 	if (status)
 		log_warning(&p->log, "reload failed: the config in force stays");
 }
@@ -579,21 +589,31 @@ static void report_up(struct parent *p)
 
 static bool run_hooks(struct parent *p, enum config_hook hook)
 {
-	bool ok = hooks_run(&p->runner, &p->config->hooks[hook], &p->why);
+	bool ok;
 
+	p->interruptible = true;
+	ok = hooks_run(&p->runner, &p->config->hooks[hook], &p->why);
+	p->interruptible = false;
 	if (p->stop)
 		text_reset(&p->why);	/* the hook failed because we ended it */
 	return goes_on(p) && ok;
 }
 
-/* A hook that fails on the way down is told, and the way goes on. */
+/* A hook that fails on the way down is told, and the way goes on: with the next hook, for each takes something else back. */
 static void run_hooks_down(struct parent *p, enum config_hook hook)
 {
-	struct text why = { 0 };
+	const struct config_strings *all = &p->config->hooks[hook];
 
-	if (!hooks_run(&p->runner, &p->config->hooks[hook], &why))
-		log_error(&p->log, "%s", why.s ? why.s : "out of memory");
-	text_done(&why);
+	p->interruptible = true;
+	for (size_t i = 0; i < all->count; i++) {
+		const struct config_strings one = { .v = &all->v[i], .count = 1 };
+		struct text why = { 0 };
+
+		if (!hooks_run(&p->runner, &one, &why))
+			log_error(&p->log, "%s", why.s ? why.s : "out of memory");
+		text_done(&why);
+	}
+	p->interruptible = false;
 }
 
 static bool bring_up(struct parent *p)
@@ -642,6 +662,7 @@ static int take_down(struct parent *p)
 	bool asked = p->stop;
 	struct text death = { 0 };
 
+	p->going_down = true;
 	notify_send(&p->notify, "STOPPING=1\nSTATUS=going down");
 	if (asked)
 		run_hooks_down(p, HOOK_PRE_DOWN);

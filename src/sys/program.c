@@ -174,6 +174,10 @@ static void place(int fd, int target)
 _Noreturn static void child(const struct runner *r, const struct program *p, const struct files *f, const char *path)
 {
 	program_reset_signals();
+	if (p->uninterrupted) {
+		signal(SIGINT, SIG_IGN);
+		signal(SIGQUIT, SIG_IGN);
+	}
 	place(f->script, PROGRAM_SCRIPT_FD);
 	place(f->input, STDIN_FILENO);
 	place(f->output, STDOUT_FILENO);

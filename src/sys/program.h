@@ -36,6 +36,7 @@ struct program {
 	const char *input;		/* on standard input; NULL: ours */
 	size_t input_len;
 	const char *script;		/* on PROGRAM_SCRIPT_FD; NULL: none */
+	bool uninterrupted;		/* a Ctrl-C at the terminal is not for it: half done, nobody could take it back */
 	struct text *output;		/* gets standard output, standard error is dropped; NULL: as the runner says */
 };
 

@@ -263,11 +263,14 @@ static int put_in_force(struct daemon *d, const struct config *c, struct change 
 int daemon_configure(struct daemon *d, struct text *why)
 {
 	struct change change;
+	int error;
 
 	d->config = *d->o.config;
 	resolve_first(d);
 	change = d->config.change;
-	return put_in_force(d, &d->config, &change, why);
+	error = put_in_force(d, &d->config, &change, why);
+	crypto_wipe(&change, sizeof(change));	/* what it points to is the config's */
+	return error;
 }
 
 static const struct change_peer *peer_in(const struct change *c, const uint8_t key[KEY_LEN])
@@ -358,10 +361,11 @@ bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *
 	}
 	config_done(&d->config);
 	d->config = next;
+	crypto_wipe(&next, sizeof(next));
 	if (daemon_resolve_again(d))
 		ev_timer_again(d->loop, &d->resolve);
 	if (d->o.parent_fd >= 0)
-		frame_send(d->o.parent_fd, FRAME_RELOADED, text, len);
+		frame_send(d->o.parent_fd, FRAME_RELOADED, NULL, 0);
 	daemon_tell_made(d);
 	log_info(&d->o.log, "%s: config reloaded", d->o.name);
 	return true;
@@ -372,17 +376,27 @@ bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *
  */
 
 struct address_walk {
+	const struct iface *iface;
 	struct config *config;
 	bool failed;
 };
+
+/* Whether we have set it; a link-local address we have not is the kernel's own. */
+static bool is_set_by_us(const struct iface *i, const struct ip_prefix *a)
+{
+	for (size_t j = 0; j < i->address_count; j++)
+		if (ip_addr_equal(&i->addresses[j].addr, &a->addr))
+			return true;
+	return false;
+}
 
 static void save_address(void *ctx, const struct ip_prefix *a)
 {
 	struct address_walk *w = ctx;
 	struct ip_prefix *v;
 
-	if (ip_addr_is_link_local(&a->addr))
-		return;		/* the kernel's own */
+	if (ip_addr_is_link_local(&a->addr) && !is_set_by_us(w->iface, a))
+		return;
 	v = realloc(w->config->addresses, (w->config->address_count + 1) * sizeof(*v));
 	w->failed |= !v;
 	if (!v)
@@ -419,7 +433,7 @@ static void save_peer(struct change *c, const struct node *n, size_t i, const st
 void daemon_format_config(struct daemon *d, struct text *out)
 {
 	struct config c = d->config;
-	struct address_walk walk = { .config = &c };
+	struct address_walk walk = { .iface = &d->iface, .config = &c };
 	struct node_info node;
 	struct peer_info peer;
 
@@ -432,7 +446,8 @@ void daemon_format_config(struct daemon *d, struct text *out)
 		.fwmark = node.fwmark == d->mark && !d->config.change.fwmark ? 0 : node.fwmark,
 	};
 	memcpy(c.change.private_key, node.private_key, KEY_LEN);
-	netlink_address_each(&d->netlink, d->tun.ifindex, save_address, &walk);
+	if (d->tun.ifindex)
+		netlink_address_each(&d->netlink, d->tun.ifindex, save_address, &walk);
 	for (size_t i = 0; node_peer(d->node, i, clock_now(), &peer); i++)
 		save_peer(&c.change, d->node, i, &peer);
 	if (!walk.failed)

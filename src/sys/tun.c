@@ -78,6 +78,13 @@ int tun_open(struct tun *t, const char *name)
 	return error;
 }
 
+bool tun_exists(const struct tun *t)
+{
+	struct ifreq ifr = { 0 };
+
+	return !ioctl(t->fd, TUNGETIFF, &ifr);
+}
+
 void tun_close(struct tun *t)
 {
 	if (t->fd >= 0)

@@ -3,6 +3,7 @@
 #define MESHD_SYS_TUN_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/packet.h"
@@ -24,6 +25,9 @@ struct tun {
  * On failure nothing is left and tun_close() is fine but not needed.
  */
 int tun_open(struct tun *t, const char *name);
+
+/* Whether it is still there, be it in another network namespace. */
+bool tun_exists(const struct tun *t);
 
 /* Close, and with that remove the interface. */
 void tun_close(struct tun *t);

@@ -131,6 +131,10 @@ int unix_connect(const char *dir, const char *name, int timeout_ms)
 		close(fd);
 		return error;
 	}
+	if (!unix_peer_is_root(fd)) {
+		close(fd);
+		return -EPERM;
+	}
 	return fd;
 }
 

@@ -28,7 +28,8 @@ int unix_accept(int listener);
 
 /*
  * Connect as a client: a blocking descriptor whose connect, reads and writes each end after timeout_ms (-ETIMEDOUT here,
- * EAGAIN in read(2) and write(2) later; 0: never). -ENOENT: no such socket; -ECONNREFUSED: nobody listens any more.
+ * EAGAIN in read(2) and write(2) later; 0: never). -ENOENT: no such socket; -ECONNREFUSED: nobody listens any more;
+ * -EPERM: not root listens there.
  */
 int unix_connect(const char *dir, const char *name, int timeout_ms);
 

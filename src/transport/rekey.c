@@ -60,6 +60,11 @@ void rekey_restart_attempts(struct rekey *r)
 	r->attempts = 0;
 }
 
+void rekey_forget_sent(struct rekey *r)
+{
+	r->initiated_us = 0;
+}
+
 static int64_t jitter_us(const struct rng *rng)
 {
 	return (int64_t)rng_below(rng, REKEY_JITTER_MAX_MS + 1) * US_PER_MS;

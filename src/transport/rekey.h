@@ -59,8 +59,11 @@ bool rekey_set_persistent(struct rekey *r, uint16_t seconds);
 /* Whether an initiation may go out now: none did within REKEY_TIMEOUT. */
 bool rekey_may_initiate(const struct rekey *r, int64_t now_us);
 
-/* A new reason, not a retry: attempts start over. Call before sending an initiation that no timer asked for. */
+/* A new reason, not a retry: attempts start over. Call when a session is wanted, whether an initiation may go out now or not. */
 void rekey_restart_attempts(struct rekey *r);
+
+/* Our key changed: what was sent with the old one holds nothing back. */
+void rekey_forget_sent(struct rekey *r);
 
 /* The events, named as in kernel WireGuard's timers.h. */
 void rekey_initiation_sent(struct rekey *r, int64_t now_us, const struct rng *rng);

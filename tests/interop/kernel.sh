@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # meshd against WireGuard in the Linux kernel.
 #
 #	host:   qemu (software emulation), Debian's kernel, host's root read-only over 9p
@@ -63,7 +64,11 @@ kernel_get() {
 	modules=$cache/$package/lib/modules/$version
 	vmlinuz=$cache/$package/boot/vmlinuz-$version
 	[[ -r $vmlinuz && -d $modules ]] || skip_all "$package holds no kernel we can use"
-	[[ -e $modules/modules.dep.bin ]] || depmod -b "$cache/$package" "$version"
+	if [[ ! -e $modules/pruned ]]; then # 300 MB of drivers the guest has no use for
+		find "$modules/kernel/drivers" -mindepth 1 -maxdepth 1 ! -name net ! -name virtio -exec rm -rf {} +
+		rm -rf "$modules"/kernel/drivers/net/{ethernet,wireless} "$modules/kernel/sound" "${cache:?}/$package/usr"
+		depmod -b "$cache/$package" "$version" && touch "$modules/pruned"
+	fi
 }
 
 # An initrd that mounts the host's root over 9p, puts a tmpfs over it and runs the guest script there.

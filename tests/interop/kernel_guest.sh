@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Runs as the first process of the guest that kernel.sh boots: kernel WireGuard (k) against meshd (m).
 #
 #	+--- k: wgk ---+            +--- m: wgm ----+

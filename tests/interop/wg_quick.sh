@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # wg-quick(8) with meshd as its userspace WireGuard: WG_QUICK_USERSPACE_IMPLEMENTATION=meshd wg-quick up. wg-quick looks for
 # one only where the kernel has no WireGuard. Stage: pair_stage in lib/netns.sh; b is a "meshd up" node.
 # shellcheck source=tests/lib/netns.sh

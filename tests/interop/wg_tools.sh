@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # wg(8) on meshd's UAPI socket: everything it can set and show, and the errors it reports. Stage: pair_stage in lib/netns.sh; a
 # is a bare interface, b a "meshd up" node.
 # shellcheck source=tests/lib/netns.sh

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # meshd (m) against wireguard-go (g): all four address combinations with either side beginning, preshared keys, roaming of
 # either side, new handshakes while data flows, keepalive, restarts.
 #

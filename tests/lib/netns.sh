@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # Stages of network namespaces for the tests.
 #
 # A script that sources this runs itself again in a mount namespace of its own, with a fresh tmpfs on /run (and so on

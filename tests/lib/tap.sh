@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # TAP for shell scripts: every check is one line "ok N - what", "not ok N - what" or "ok N - what # SKIP reason";
 # what a failed command said follows as comments. tap_done prints the plan, so a script that died has none.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Replies leave from the address they came to. Stage: pair_stage in lib/netns.sh; b, which listens, has more addresses:
 #
 #	a: 10.9.0.1  fd09::1  ---  b: 10.9.0.2, 10.9.0.22, 10.99.0.2 (lo), fd09::2, fd09::22, fd99::2 (lo)
@@ -24,7 +25,7 @@ others() { # ADDRESS: datagrams seen from b that are not from ADDRESS
 for to in 10.9.0.2 10.9.0.22 10.99.0.2 fd09::2 fd09::22 fd99::2; do
 	e=$to:51821
 	[[ $to != *:* ]] || e="[$to]:51821"
-	start a "$WORK/wire.log" tcpdump -n -l -i ea 'udp src port 51821'
+	start a "$WORK/wire.log" tcpdump --immediate-mode -n -l -i ea 'udp src port 51821'
 	dump=$STARTED
 	wait_for 5 grep -q listening "$WORK/wire.log"
 	in_ns a wg set wga peer "$(public b)" remove

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Two nodes with "meshd up FILE": IPv4 and IPv6 underlay, IPv4 and IPv6 overlay, in all four combinations; what "wg show" and
 # "meshd status" say about it; and that nothing is left after "meshd down". Stage: pair_stage in lib/netns.sh.
 # shellcheck source=tests/lib/netns.sh

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # The clock was set back, or lost at boot: handshakes still work, as the last TAI64N stamp sent is remembered. No clock is
 # touched: the remembered stamp in a's state is set into the future instead, which is the same from where meshd stands.
 # Stage: pair_stage in lib/netns.sh.

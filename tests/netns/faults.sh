@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # What goes wrong, one reason on one line, exit status 1, nothing left behind: bad configs, a name in use, a port in
 # use, no privileges, no /dev/net/tun; signals, kills and the interface deleted from outside; file modes, secrets, capabilities.
 # Stage: pair_stage in lib/netns.sh.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # A million junk datagrams (tests/netns/flood.c) from random sources at b, beside a good session of a with b:
 #
 #	a: ea 10.9.0.1 ----------- eb 10.9.0.2
@@ -11,7 +12,7 @@
 . "$(dirname "$0")/../lib/netns.sh"
 
 COUNT=${FLOOD_COUNT:-1000000}
-RATE=60000		# a second: near what one core takes, so that meshd and not the socket buffer sees most of it
+RATE=${FLOOD_RATE:-60000}		# a second: near what one core takes, so that meshd and not the socket buffer sees most of it
 GROWTH_KB=1024		# of the resident size that may come from tables filled on first use
 cc=${CC:-cc}
 command -v "$cc" >/dev/null || skip_all "no C compiler"
@@ -29,7 +30,7 @@ ip_ns f route add blackhole 10.8.0.0/16
 in_ns b sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.fb.rp_filter=0
 pair_conf 4
 check "b comes up" meshd_up b wgb || tap_done
-start b "$WORK/dump.log" tcpdump -Z root -n -U -w "$WORK/good.pcap" -i eb 'udp dst port 51821'
+start b "$WORK/dump.log" tcpdump --immediate-mode -Z root -n -U -w "$WORK/good.pcap" -i eb 'udp dst port 51821'
 dump=$STARTED
 wait_for 5 grep -q listening "$WORK/dump.log"
 check "a comes up" meshd_up a wga || tap_done

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # An underlay with a smaller MTU than the tunnel needs: outer fragments, as with WireGuard; DF is clear on the outer packet
 # whatever the inner one says, and path MTU errors from the way are heeded. r is a router whose second cable is narrow:
 #
@@ -25,7 +26,7 @@ sed -i 's/^Endpoint.*/Endpoint = 10.9.2.2:51821/; s/^Address = 192.168.9.1.*/&\n
 sed -i '/^Endpoint/d; s/^ListenPort.*/&\nMTU = 1420/' "$WORK/wgb.conf"
 meshd_up a wga >/dev/null 2>&1 && meshd_up b wgb >/dev/null 2>&1
 check "a session over IPv4" reach a 192.168.9.2
-start b "$WORK/wire.log" tcpdump -n -l -v -i eb 'ip proto 17 and dst 10.9.2.2'
+start b "$WORK/wire.log" tcpdump --immediate-mode -n -l -v -i eb 'ip proto 17 and dst 10.9.2.2'
 dump=$STARTED
 wait_for 5 grep -q listening "$WORK/wire.log"
 check "full-size pings, inner DF set, while everything is wide" pings a 192.168.9.2 3 -s 1392 -M 'do'

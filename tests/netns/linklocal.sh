@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Link-local endpoints, with their scope. b has two cables, with the same link-local address of a behind both:
 #
 #	a: ea fe80::a ---- eb fe80::b :b

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # An endpoint whose route leads into our own TUN: refused and counted, not sent round; works again when the routes change.
 # Stage: pair_stage in lib/netns.sh.
 # shellcheck source=tests/lib/netns.sh

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # wg-quick's files under "meshd up": addresses, MTU, tables, DNS, hooks, SaveConfig, default routes - and everything gone
 # after "meshd down". Where wg-quick itself can run (userspace WireGuard, no kernel module), what it makes
 # of the same file is the measure. Stage: pair_stage in lib/netns.sh; a's default route goes over b.

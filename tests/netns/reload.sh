@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # "meshd reload" touches only what changed: the session, its counters and a running ping go on. Stage: pair_stage in
 # lib/netns.sh.
 # shellcheck source=tests/lib/netns.sh
@@ -16,7 +17,7 @@ index() { ip_ns a -o link show dev wga | cut -d: -f1; }
 ifindex=$(index)
 daemon=$(daemon_pid wga)
 read -r rx _ < <(transfer a wga "$(public b)")
-start a "$WORK/ping.log" ping -n -i 0.05 192.168.9.2
+start a "$WORK/ping.log" ping -n -i 0.01 192.168.9.2
 ping=$STARTED
 
 check "reload of the same file" reload

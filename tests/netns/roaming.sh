@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Roaming: a changes address, port and family; b follows authenticated packets, and only those. Stage: pair_stage in
 # lib/netns.sh, with a second address at a.
 # shellcheck source=tests/lib/netns.sh

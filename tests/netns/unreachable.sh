@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # ICMP errors into the TUN: a destination without peer, and a peer without endpoint; IPv4 and IPv6. Stage: pair_stage in
 # lib/netns.sh; peer b is there, a third peer has no endpoint, and 192.168.9.99 belongs to nobody.
 # shellcheck source=tests/lib/netns.sh
@@ -14,7 +15,7 @@ cat >>"$WORK/wga.conf" <<-END
 END
 meshd_up a wga >/dev/null 2>&1 && meshd_up b wgb >/dev/null 2>&1
 check "a session" reach a 192.168.9.2
-start a "$WORK/icmp.log" tcpdump -n -l -v -i wga 'icmp or icmp6'
+start a "$WORK/icmp.log" tcpdump --immediate-mode -n -l -v -i wga 'icmp or icmp6'
 dump=$STARTED
 wait_for 5 grep -q listening "$WORK/icmp.log"
 

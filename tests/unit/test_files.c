@@ -189,14 +189,14 @@ static void lock_is_exclusive(void **state)
 	assert_int_equal(mode_of(MESHD_RUN_DIR "/n.lock"), 0600);
 	assert_int_equal(lock_take("n"), -EBUSY);
 	assert_int_equal(lock_holder("n"), getpid());
-	assert_int_equal(lock_wait("n", 30), -ETIMEDOUT);
+	assert_int_equal(lock_wait("n", getpid(), 30), -ETIMEDOUT);
 	other = lock_take("m");
 	assert_true(other >= 0);
 	lock_release("m", other);
 	lock_release("n", fd);
 	assert_int_equal(entries_in(MESHD_RUN_DIR), 0);
 	assert_int_equal(lock_holder("n"), 0);
-	assert_int_equal(lock_wait("n", 0), 0);
+	assert_int_equal(lock_wait("n", getpid(), 0), 0);
 	fd = lock_take("n");
 	assert_true(fd >= 0);
 	lock_release("n", fd);
@@ -261,7 +261,7 @@ static void lock_survives_fork(void **state)
 	assert_int_equal(lock_take("n"), -EBUSY);
 	assert_int_equal(lock_holder("n"), pid);
 	kill(pid, SIGKILL);
-	assert_int_equal(lock_wait("n", 5000), 0);
+	assert_int_equal(lock_wait("n", pid, 5000), 0);
 	waitpid(pid, NULL, 0);
 	/* The dead one's file is no obstacle, nor is its pid. */
 	fd = lock_take("n");
@@ -283,6 +283,37 @@ static void holder_of_nonsense(void **state)
 	assert_int_equal(lock_holder("n"), -EIO);
 	assert_int_equal(lock_own(fd), 0);
 	assert_int_equal(lock_holder("n"), getpid());
+	lock_release("n", fd);
+}
+
+/* A pid that anybody could have put there is not one to send a signal to. */
+static void holder_in_a_foreign_directory(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = lock_take("n");
+	assert_true(fd >= 0);
+	assert_int_equal(chown(MESHD_RUN_DIR, 65534, 65534), 0);
+	assert_int_equal(lock_holder("n"), -EPERM);
+	assert_int_equal(chown(MESHD_RUN_DIR, 0, 0), 0);
+	assert_int_equal(chmod(MESHD_RUN_DIR, 0777), 0);
+	assert_int_equal(lock_holder("n"), -EPERM);
+	assert_int_equal(chmod(MESHD_RUN_DIR, 0700), 0);
+	assert_int_equal(lock_holder("n"), getpid());
+	lock_release("n", fd);
+}
+
+/* Who waits for one to go does not wait for the next. */
+static void waits_for_one_holder(void **state)
+{
+	int fd;
+
+	(void)state;
+	fd = lock_take("n");
+	assert_true(fd >= 0);
+	assert_int_equal(lock_wait("n", getpid() + 1, 0), 0);
+	assert_int_equal(lock_wait("n", getpid(), 0), -ETIMEDOUT);
 	lock_release("n", fd);
 }
 
@@ -339,6 +370,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(closing_gives_it_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(lock_survives_fork, setup, teardown),
 		cmocka_unit_test_setup_teardown(holder_of_nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(holder_in_a_foreign_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(waits_for_one_holder, setup, teardown),
 		cmocka_unit_test_setup_teardown(never_held_twice, setup, teardown),
 	};
 

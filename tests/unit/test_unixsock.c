@@ -10,8 +10,11 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "sandbox.h"
 #include "sys/unixsock.h"
@@ -174,6 +177,34 @@ static void strangers_are_turned_away(void **state)
 	close(listener);
 }
 
+/* Keys are handed only to root: a socket of somebody else's in our place is not talked to. */
+static void no_stranger_is_asked(void **state)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = SOCKET };
+	int ready[2], status;
+	char c;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mkdir(DIR, 0700), 0);
+	assert_int_equal(chmod(DIR, 0777), 0);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		int s = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		if (setuid(65534) || bind(s, (struct sockaddr *)&sun, sizeof(sun)) || listen(s, 1) || write(ready[1], "", 1) != 1)
+			_exit(1);
+		_exit(accept(s, NULL, NULL) < 0);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(unix_connect(DIR, "n", 1000), -EPERM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +214,7 @@ int main(void)
 		cmocka_unit_test_teardown(live_and_dead, teardown),
 		cmocka_unit_test_teardown(client_times_out, teardown),
 		cmocka_unit_test_teardown(strangers_are_turned_away, teardown),
+		cmocka_unit_test_teardown(no_stranger_is_asked, teardown),
 	};
 
 	sandbox_run_dir();

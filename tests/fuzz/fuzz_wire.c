@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Any bytes as an inner packet and as an outer datagram. What is looked at lies in memory exactly as long as it says, so that one
+ * byte read behind it is seen; what is written must be well-formed, and never an answer to an answer.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "wire/icmp.h"
+#include "wire/ip.h"
+#include "wire/wg.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s\n", what);
+	abort();
+}
+
+/* RFC 1071 as it is written there: 16 bits at a time. */
+static uint16_t checksum(uint32_t sum, const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		sum += i % 2 ? p[i] : (uint32_t)p[i] << 8;
+		sum = (sum & 0xffff) + (sum >> 16);
+	}
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static void check_view(const struct ip_view *v, const uint8_t *p, size_t len)
+{
+	size_t bytes = v->family == IP_V4 ? 4 : 16;
+
+	require(v->family == IP_V4 || v->family == IP_V6, "a family of its own");
+	require(p[0] >> 4 == v->family, "another version");
+	require(v->len <= len, "longer than what was given");
+	require(v->header_len <= v->len, "a header longer than its packet");
+	require(v->src >= p && v->src + bytes <= p + v->header_len, "a source outside the header");
+	require(v->dst >= p && v->dst + bytes <= p + v->header_len, "a destination outside the header");
+}
+
+static void check_error4(const struct ip_view *e, const uint8_t *out, size_t len, enum icmp_error what, uint32_t mtu)
+{
+	require(len <= 576, "an IPv4 error longer than 576 bytes");
+	require(checksum(0, out, 20) == 0, "a wrong header checksum");
+	require(checksum(0, out + 20, len - 20) == 0, "a wrong ICMP checksum");
+	require(e->proto == IP_PROTO_ICMP && out[20] == 3, "no destination unreachable");
+	if (what == ICMP_TOO_BIG)
+		require(get_be16(out + 26) == (mtu < 65535 ? mtu : 65535), "another MTU");
+}
+
+static void check_error6(const struct ip_view *e, const uint8_t *out, size_t len, enum icmp_error what, uint32_t mtu)
+{
+	uint32_t pseudo = 0;
+
+	for (size_t i = 8; i < 40; i += 2)
+		pseudo += get_be16(out + i);
+	pseudo += (uint32_t)(len - 40) + IP_PROTO_ICMP6;
+	require(len <= ICMP_ERROR_MAX, "an IPv6 error longer than the minimum MTU");
+	require(checksum(pseudo, out + 40, len - 40) == 0, "a wrong ICMPv6 checksum");
+	require(e->proto == IP_PROTO_ICMP6 && out[40] < 128, "no ICMPv6 error");
+	if (what == ICMP_TOO_BIG)
+		require(get_be32(out + 44) == mtu, "another MTU");
+}
+
+static void check_error(enum icmp_error what, uint32_t mtu, const uint8_t *p, size_t len)
+{
+	uint8_t *out = malloc(ICMP_ERROR_MAX), *again = malloc(ICMP_ERROR_MAX);
+	struct ip_view v, e;
+	size_t n, bytes;
+
+	require(out && again, "no memory");
+	n = icmp_error_write(out, what, mtu, p, len);
+	if (n) {
+		require(ip_view(&v, p, len), "an error about what is no packet");
+		require(n <= ICMP_ERROR_MAX && ip_view(&e, out, n) && e.len == n, "an error that is no packet");
+		require(e.family == v.family, "an error of another family");
+		bytes = e.family == IP_V4 ? 4 : 16;
+		require(!memcmp(e.src, v.dst, bytes) && !memcmp(e.dst, v.src, bytes), "an error to somebody else");
+		require(!memcmp(out + e.header_len + 8, p, n - e.header_len - 8), "an error about something else");
+		if (e.family == IP_V4)
+			check_error4(&e, out, n, what, mtu);
+		else
+			check_error6(&e, out, n, what, mtu);
+		require(icmp_error_write(again, what, mtu, out, n) == 0, "an error about an error");
+	}
+	free(out);
+	free(again);
+}
+
+/* Written back, what was read is the same, the MACs (not fields) aside. */
+static void check_message(const uint8_t *msg, size_t len)
+{
+	uint8_t back[WG_HANDSHAKE_MAX];
+	struct wg_initiation i;
+	struct wg_response r;
+	struct wg_cookie_reply c;
+
+	memset(back, 0, sizeof(back));
+	switch (wg_classify(msg, len)) {
+	case 0:
+		require(len < WG_DATA_MIN || msg[0] != WG_DATA || msg[1] || msg[2] || msg[3], "data refused");
+		return;
+	case WG_INITIATION:
+		require(len == WG_INITIATION_LEN, "an initiation of another length");
+		wg_initiation_read(&i, msg);
+		wg_initiation_write(back, &i);
+		require(!memcmp(back, msg, len - 32), "another initiation");
+		return;
+	case WG_RESPONSE:
+		require(len == WG_RESPONSE_LEN, "a response of another length");
+		wg_response_read(&r, msg);
+		wg_response_write(back, &r);
+		require(!memcmp(back, msg, len - 32), "another response");
+		return;
+	case WG_COOKIE_REPLY:
+		require(len == WG_COOKIE_REPLY_LEN, "a cookie reply of another length");
+		wg_cookie_reply_read(&c, msg);
+		wg_cookie_reply_write(back, &c);
+		require(!memcmp(back, msg, len), "another cookie reply");
+		return;
+	case WG_DATA:
+		require(len >= WG_DATA_MIN, "data without a tag");
+		wg_data_header_write(back, wg_data_receiver(msg), wg_data_counter(msg));
+		require(!memcmp(back, msg, WG_DATA_HEADER), "another data header");
+		return;
+	default:
+		require(false, "a type of its own");
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const enum icmp_error errors[] = { ICMP_NO_ROUTE, ICMP_NO_ENDPOINT, ICMP_TOO_BIG };
+	uint32_t mtu = size > 2 ? (uint32_t)data[size - 1] << 8 | data[size - 2] : 1280;
+	uint8_t *exact = malloc(size ? size : 1);
+	struct ip_view v;
+
+	require(exact, "no memory");
+	if (size)
+		memcpy(exact, data, size);
+	if (ip_view(&v, exact, size))
+		check_view(&v, exact, size);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		check_error(errors[i], mtu, exact, size);
+	check_message(exact, size);
+	free(exact);
+	return 0;
+}

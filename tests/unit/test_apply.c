@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/* Changes of configuration: peers and their allowed IPs, to whom, and in which order. */
+#include "applying.h"
+
+/*
+ * Peers.
+ */
+
+static void peers_in_their_order(void **state)
+{
+	struct node_info info;
+	struct peer_info one;
+
+	(void)state;
+	peer(1, 0);
+	peer(2, 0);
+	peer(3, 0);
+	apply();
+	peer(4, 0);
+	peer(2, 0);
+	apply();
+	assert_peers("1 2 3 4");
+	node_info(n, &info);
+	assert_int_equal(info.peer_count, 4);
+	assert_false(node_peer(n, 4, now, &one));
+	assert_false(node_peer(n, SIZE_MAX, now, &one));
+	peer(2, CHANGE_PEER_REMOVE);
+	peer(9, CHANGE_PEER_REMOVE);		/* there is none: nothing happens */
+	apply();
+	assert_peers("1 3 4");
+}
+
+static void a_peer_as_it_was_said(void **state)
+{
+	struct change_peer *p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME);
+	struct peer_info info;
+
+	(void)state;
+	memset(p->psk, 7, KEY_LEN);
+	assert_true(endpoint_parse("[fe80::1%3]:51820", &p->endpoint));
+	p->keepalive_s = 25;
+	strcpy(p->name, "north");
+	allow(p, "10.1.2.3/24 fd00::/64 10.0.0.0/8");
+	apply();
+	info = info_of(1);
+	assert_int_equal(info.psk[31], 7);
+	assert_string_equal(info.name, "north");
+	assert_string_equal(info.endpoint_name, "");
+	assert_int_equal(info.path.remote.port, 51820);
+	assert_int_equal(info.path.remote.scope, 3);
+	assert_int_equal(info.path.ifindex, 0);
+	assert_int_equal(info.keepalive_s, 25);
+	assert_false(info.has_session);
+	assert_false(info.endpoint_loops);
+	assert_int_equal(info.handshake_wall_ns, 0);
+	assert_int_equal(info.rx_bytes + info.tx_bytes + info.waiting, 0);
+	assert_allowed(1, "10.0.0.0/8 10.1.2.0/24 fd00::/64");
+
+	/* Said again with nothing: nothing changes. */
+	peer(1, 0);
+	apply();
+	info = info_of(1);
+	assert_int_equal(info.psk[31], 7);
+	assert_string_equal(info.name, "north");
+	assert_int_equal(info.path.remote.port, 51820);
+	assert_int_equal(info.keepalive_s, 25);
+	assert_allowed(1, "10.0.0.0/8 10.1.2.0/24 fd00::/64");
+}
+
+static void each_alone(void **state)
+{
+	struct change_peer *p;
+
+	(void)state;
+	peer(1, 0);
+	apply();
+	p = peer(1, CHANGE_PEER_PSK);
+	memset(p->psk, 9, KEY_LEN);
+	apply();
+	assert_int_equal(info_of(1).psk[0], 9);
+	p = peer(1, CHANGE_PEER_NAME);
+	strcpy(p->name, "a");
+	apply();
+	assert_string_equal(info_of(1).name, "a");
+	p = peer(1, CHANGE_PEER_KEEPALIVE);
+	p->keepalive_s = 65535;
+	apply();
+	assert_int_equal(info_of(1).keepalive_s, 65535);
+	peer(1, CHANGE_PEER_KEEPALIVE);
+	apply();
+	assert_int_equal(info_of(1).keepalive_s, 0);
+	peer(1, CHANGE_PEER_PSK);		/* all zero: none */
+	apply();
+	assert_true(crypto_is_zero(info_of(1).psk, KEY_LEN));
+	assert_string_equal(info_of(1).name, "a");
+}
+
+static void update_only(void **state)
+{
+	struct change_peer *p;
+
+	(void)state;
+	peer_allow(1, 0, "10.0.0.0/24");
+	apply();
+	/* Nobody there: nothing made, and nobody loses a prefix. */
+	peer_allow(2, CHANGE_PEER_UPDATE_ONLY, "10.0.0.0/24");
+	p = peer(1, CHANGE_PEER_UPDATE_ONLY | CHANGE_PEER_KEEPALIVE);
+	p->keepalive_s = 5;
+	apply();
+	assert_peers("1");
+	assert_allowed(1, "10.0.0.0/24");
+	assert_int_equal(info_of(1).keepalive_s, 5);
+	/* Made in the same change, it is there. */
+	peer(2, 0);
+	peer_allow(2, CHANGE_PEER_UPDATE_ONLY, "10.0.2.0/24");
+	apply();
+	assert_allowed(2, "10.0.2.0/24");
+	/* Removed in the same change, it is not. */
+	peer(2, CHANGE_PEER_REMOVE);
+	peer(2, CHANGE_PEER_UPDATE_ONLY);
+	apply();
+	assert_peers("1");
+}
+
+static void the_same_key_twice(void **state)
+{
+	struct change_peer *p;
+
+	(void)state;
+	p = peer(1, CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME);
+	p->keepalive_s = 10;
+	strcpy(p->name, "first");
+	allow(p, "10.0.1.0/24");
+	p = peer(1, CHANGE_PEER_KEEPALIVE);
+	p->keepalive_s = 20;
+	allow(p, "10.0.2.0/24");
+	apply();
+	assert_peers("1");
+	assert_int_equal(info_of(1).keepalive_s, 20);
+	assert_string_equal(info_of(1).name, "first");
+	assert_allowed(1, "10.0.1.0/24 10.0.2.0/24");
+}
+
+static void made_and_removed_at_once(void **state)
+{
+	(void)state;
+	peer_allow(1, 0, "10.0.0.0/24");
+	peer(1, CHANGE_PEER_REMOVE);
+	apply();
+	assert_peers("");
+	assert_int_equal(n->lane.allowed.count, 0);
+}
+
+/* Removed and made again in one change is a new peer: nothing of the old one is left. */
+static void removed_and_made_again(void **state)
+{
+	struct change_peer *p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_ENDPOINT);
+	struct peer_info info;
+
+	(void)state;
+	memset(p->psk, 7, KEY_LEN);
+	strcpy(p->name, "old");
+	p->keepalive_s = 25;
+	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	allow(p, "10.0.1.0/24");
+	peer(2, 0);
+	apply();
+	give_session(1);
+	peer(1, CHANGE_PEER_REMOVE);
+	peer_allow(1, 0, "10.0.2.0/24");
+	apply();
+	info = info_of(1);
+	assert_allowed(1, "10.0.2.0/24");
+	assert_true(crypto_is_zero(info.psk, KEY_LEN));
+	assert_string_equal(info.name, "");
+	assert_int_equal(info.keepalive_s, 0);
+	assert_int_equal(info.path.remote.addr.family, IP_NONE);
+	assert_false(info.has_session);
+	assert_int_equal(n->lane.indices.count, 0);
+	assert_peers("2 1");
+	/* And on and off and on... */
+	for (int i = 0; i < 20; i++) {
+		peer(1, CHANGE_PEER_REMOVE);
+		peer(1, 0);
+	}
+	apply();
+	assert_peers("2 1");
+	assert_allowed(1, "");
+	peer(1, CHANGE_PEER_REMOVE);
+	peer(1, 0);
+	peer(1, CHANGE_PEER_REMOVE);
+	apply();
+	assert_peers("2");
+	/* What was said before the removal is gone with the peer it was said of. */
+	p = peer(1, CHANGE_PEER_NAME);
+	strcpy(p->name, "short-lived");
+	allow(p, "10.0.1.0/24");
+	peer(1, CHANGE_PEER_REMOVE);
+	peer_allow(1, 0, "10.0.2.0/24");
+	apply();
+	assert_string_equal(info_of(1).name, "");
+	assert_allowed(1, "10.0.2.0/24");
+}
+
+static void replace_peers(void **state)
+{
+	const struct keypair *k2, *k3;
+	struct change_peer *p;
+
+	(void)state;
+	for (uint8_t id = 1; id <= 4; id++) {
+		p = peer(id, CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME | CHANGE_PEER_ENDPOINT);
+		p->psk[0] = id;
+		p->keepalive_s = id;
+		p->name[0] = (char)('a' + id);
+		assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	}
+	allow(&c.peers[0], "10.0.1.0/24");
+	allow(&c.peers[1], "10.0.2.0/24");
+	allow(&c.peers[2], "10.0.3.0/24");
+	apply();
+	give_session(1);
+	k2 = give_session(2);
+	k3 = give_session(3);
+
+	c.bits = CHANGE_REPLACE_PEERS;
+	p = peer(3, CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_PSK);
+	p->psk[0] = 33;
+	allow(p, "10.0.33.0/24");
+	peer_allow(2, CHANGE_PEER_REPLACE_ALLOWED, "10.0.1.0/24");
+	peer(5, 0);
+	apply();
+	/* Who is not named goes; who is named stays with its session, and is what was said, no more... */
+	assert_peers("2 3 5");
+	assert_session(2, k2);
+	assert_session(3, k3);
+	assert_int_equal(n->lane.indices.count, 2);
+	assert_allowed(2, "10.0.1.0/24");
+	assert_allowed(3, "10.0.33.0/24");
+	assert_int_equal(info_of(2).psk[0], 0);
+	assert_int_equal(info_of(3).psk[0], 33);
+	assert_int_equal(info_of(3).keepalive_s, 0);
+	assert_string_equal(info_of(3).name, "");
+	/* ...but for the endpoint: where the peer is now is better than nothing. */
+	assert_int_equal(info_of(3).path.remote.port, 1);
+
+	/* A second mention adds; only the first says what is not there any more. */
+	c.bits = CHANGE_REPLACE_PEERS;
+	p = peer(3, CHANGE_PEER_KEEPALIVE);
+	p->keepalive_s = 7;
+	peer_allow(3, 0, "10.0.3.0/24");
+	apply();
+	assert_peers("3");
+	assert_int_equal(info_of(3).keepalive_s, 7);
+	assert_session(3, k3);
+
+	c.bits = CHANGE_REPLACE_PEERS;
+	apply();
+	assert_peers("");
+	assert_int_equal(n->lane.allowed.count, 0);
+	assert_int_equal(n->lane.indices.count, 0);
+}
+
+/* "All others go" goes for their prefixes, too, without a further word. */
+static void replace_peers_replaces_allowed_ips(void **state)
+{
+	(void)state;
+	peer_allow(1, 0, "10.0.1.0/24 10.0.2.0/24");
+	apply();
+	c.bits = CHANGE_REPLACE_PEERS;
+	peer_allow(1, 0, "10.0.3.0/24");
+	peer_allow(1, 0, "10.0.4.0/24");
+	apply();
+	assert_allowed(1, "10.0.3.0/24 10.0.4.0/24");
+	/* Removed by name in such a change. */
+	c.bits = CHANGE_REPLACE_PEERS;
+	peer(1, CHANGE_PEER_REMOVE);
+	peer(2, 0);
+	apply();
+	assert_peers("2");
+}
+
+static void many_peers(void **state)
+{
+	(void)state;
+	for (int id = 0; id < 150; id++)
+		peer((uint8_t)id, 0);
+	apply();
+	assert_int_equal(n->peer_count, 150);
+	for (int id = 0; id < 150; id++)
+		assert_true(exists((uint8_t)id));
+	for (int id = 0; id < 150; id += 2)
+		peer((uint8_t)id, CHANGE_PEER_REMOVE);
+	apply();
+	assert_int_equal(n->peer_count, 75);
+	for (int id = 0; id < 150; id++)
+		assert_int_equal(exists((uint8_t)id), id % 2);
+	for (size_t i = 0; i < 75; i++)
+		assert_ptr_equal(n->peers[i], node_find(n, public_of((uint8_t)(2 * i + 1))));
+}
+
+static void too_many(void **state)
+{
+	struct change_peer two[2] = { { .allowed_count = CHANGE_ALLOWED_MAX }, { .allowed_count = 1 } };
+	struct change large = { .peer_count = CHANGE_PEERS_MAX + 1 };
+
+	(void)state;
+	peer_allow(1, 0, "10.0.0.0/24");
+	apply();
+	assert_int_equal(node_check(n, &large), -E2BIG);
+	assert_int_equal(node_apply(n, &large, now), -E2BIG);
+	large = (struct change){ .bits = CHANGE_REPLACE_PEERS, .peers = two, .peer_count = 2 };
+	assert_int_equal(node_apply(n, &large, now), -E2BIG);
+	assert_peers("1");
+	assert_allowed(1, "10.0.0.0/24");
+}
+
+/*
+ * Allowed IPs.
+ */
+
+static void prefixes_move(void **state)
+{
+	(void)state;
+	peer_allow(1, 0, "10.0.0.0/24 10.0.1.0/24 fd00::/64");
+	peer(2, 0);
+	apply();
+	peer_allow(2, 0, "10.0.1.0/24 fd00::/64");
+	apply();
+	assert_allowed(1, "10.0.0.0/24");
+	assert_allowed(2, "10.0.1.0/24 fd00::/64");
+	/* Within one change the last one has it. */
+	peer_allow(2, 0, "10.0.0.0/24");
+	peer_allow(1, 0, "10.0.0.0/24 10.0.1.0/24");
+	apply();
+	assert_allowed(1, "10.0.0.0/24 10.0.1.0/24");
+	assert_allowed(2, "fd00::/64");
+	/* Another length is another prefix. */
+	peer_allow(2, 0, "10.0.0.0/23 10.0.0.0/25");
+	apply();
+	assert_allowed(1, "10.0.0.0/24 10.0.1.0/24");
+	assert_allowed(2, "10.0.0.0/23 10.0.0.0/25 fd00::/64");
+	/* Where a peer goes, its prefixes go; those it took come not back. */
+	peer(2, CHANGE_PEER_REMOVE);
+	apply();
+	assert_allowed(1, "10.0.0.0/24 10.0.1.0/24");
+	assert_int_equal(n->lane.allowed.count, 2);
+}
+
+static void removal_only_from_the_owner(void **state)
+{
+	(void)state;
+	peer_allow(1, 0, "10.0.0.0/24 10.0.1.0/24");
+	peer_allow(2, 0, "10.0.2.0/24");
+	apply();
+	peer_allow(2, 0, "-10.0.0.0/24 -10.0.2.0/25 -10.9.0.0/16");
+	apply();
+	assert_allowed(1, "10.0.0.0/24 10.0.1.0/24");
+	assert_allowed(2, "10.0.2.0/24");
+	peer_allow(1, 0, "-10.0.0.0/24");
+	apply();
+	assert_allowed(1, "10.0.1.0/24");
+	/* Lines act in their order. */
+	peer_allow(1, 0, "-10.0.1.0/24 10.0.1.0/24 10.0.5.0/24 -10.0.5.0/24");
+	apply();
+	assert_allowed(1, "10.0.1.0/24");
+	peer_allow(2, 0, "10.0.1.0/24 -10.0.1.0/24");
+	apply();
+	assert_allowed(1, "");
+	assert_allowed(2, "10.0.2.0/24");
+	/* A peer that is not there takes from nobody, and is not made by trying. */
+	peer_allow(3, CHANGE_PEER_UPDATE_ONLY, "-10.0.2.0/24");
+	apply();
+	assert_allowed(2, "10.0.2.0/24");
+}
+
+static void replace_allowed(void **state)
+{
+	(void)state;
+	peer_allow(1, 0, "10.0.0.0/24 10.0.1.0/24");
+	peer_allow(2, 0, "10.0.2.0/24");
+	apply();
+	peer_allow(1, CHANGE_PEER_REPLACE_ALLOWED, "10.0.1.0/24 10.0.3.0/24");
+	apply();
+	assert_allowed(1, "10.0.1.0/24 10.0.3.0/24");
+	assert_allowed(2, "10.0.2.0/24");
+	peer(1, CHANGE_PEER_REPLACE_ALLOWED);
+	apply();
+	assert_allowed(1, "");
+	/* The second mention replaces what the first one gave. */
+	peer_allow(1, CHANGE_PEER_REPLACE_ALLOWED, "10.0.4.0/24");
+	peer_allow(2, 0, "10.0.7.0/24");
+	peer_allow(1, CHANGE_PEER_REPLACE_ALLOWED, "10.0.5.0/24");
+	peer_allow(1, 0, "10.0.6.0/24");
+	apply();
+	assert_allowed(1, "10.0.5.0/24 10.0.6.0/24");
+	assert_allowed(2, "10.0.2.0/24 10.0.7.0/24");
+	/* A prefix given away by the first mention and not taken back by the second is nobody's. */
+	peer_allow(2, 0, "10.0.5.0/24");
+	peer(2, CHANGE_PEER_REPLACE_ALLOWED);
+	apply();
+	assert_allowed(1, "10.0.6.0/24");
+	assert_allowed(2, "");
+}
+
+#define with_node(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_node(peers_in_their_order),
+		with_node(a_peer_as_it_was_said),
+		with_node(each_alone),
+		with_node(update_only),
+		with_node(the_same_key_twice),
+		with_node(made_and_removed_at_once),
+		with_node(removed_and_made_again),
+		with_node(replace_peers),
+		with_node(replace_peers_replaces_allowed_ips),
+		with_node(many_peers),
+		with_node(too_many),
+		with_node(prefixes_move),
+		with_node(removal_only_from_the_owner),
+		with_node(replace_allowed),
+	};
+
+	return crypto_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: MIT */
+/* What waits in a lane, and what bounds it: held packets, keepalives, ICMP errors, handshake messages, full outputs. */
+#include "lanes.h"
+
+#include "transport/cookie.h"
+#include "wire/ip.h"
+
+static struct lanes l;
+
+static int setup(void **state)
+{
+	(void)state;
+	lanes_init(&l);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	lanes_done(&l);
+	return 0;
+}
+
+/* 'count' packets from a's TUN to b, tagged from 'first' on, in batches. */
+static void send_tagged(uint32_t first, uint32_t count)
+{
+	uint8_t p[60];
+
+	while (count) {
+		for (size_t i = 0; i < PACKET_BATCH && count; i++, count--) {
+			lanes_packet(p, sizeof(p), IP_V4, 1, 2, 0);
+			put_be32(p + 20, first++);
+			lanes_add(&l.batch, p, sizeof(p));
+		}
+		lanes_tun(&l, &l.a);
+		lanes_clear(&l, &l.a);
+	}
+}
+
+/* All of a's output to b; the packets must be those tagged from '*next' on, in order. Returns how many. */
+static size_t deliver(uint32_t *next)
+{
+	const struct lane_out *out = lane_out(&l.b.lane);
+	size_t count;
+
+	lanes_carry(&l, &l.a);
+	lanes_udp(&l, &l.b);
+	count = out->packet_count;
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(get_be32(out->packets[i].data + 20), (*next)++);
+	lanes_clear(&l, &l.b);
+	return count;
+}
+
+/* Drain a's lane to b until it says there is no more. */
+static size_t drain_all(uint32_t *next)
+{
+	size_t count = 0;
+	bool more;
+
+	do {
+		more = lane_drain(&l.a.lane, l.now);
+		assert_true(lane_out(&l.a.lane)->dgram_count <= PACKET_BATCH);
+		assert_true(!more || lane_out(&l.a.lane)->dgram_count == PACKET_BATCH);
+		count += deliver(next);
+	} while (more);
+	return count;
+}
+
+/*
+ * Packets that wait.
+ */
+
+static void held_until_the_session_comes(void **state)
+{
+	uint32_t next = 0;
+
+	(void)state;
+	send_tagged(0, 3);
+	assert_int_equal(l.a.peer.held_count, 3);
+	assert_int_equal(l.a.lane.small.used, 3);
+	assert_int_equal(l.a.lane.tx_packets, 3);
+	assert_int_equal(l.a.peer.tx_bytes, 0);
+	assert_int_equal(lanes_events(&l.a), LANE_NEED_SESSION);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 0);
+	lanes_session(&l, 0);
+	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	assert_int_equal(drain_all(&next), 3);
+	assert_int_equal(next, 3);
+	/* The data was the sign of life; no keepalive behind it. */
+	assert_int_equal(l.a.peer.session.current->counter, 3);
+	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.lane.small.used, 0);
+}
+
+static void oldest_dropped_beyond_the_bound(void **state)
+{
+	uint32_t next = 300 - LANE_HELD_MAX;
+
+	(void)state;
+	send_tagged(0, 300);
+	assert_int_equal(LANE_HELD_MAX, 128);
+	assert_int_equal(l.a.peer.held_count, 128);
+	assert_int_equal(l.a.lane.small.used, 128);
+	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 300 - 128);
+	lanes_session(&l, 0);
+	lane_kick(&l.a.lane, &l.a.peer);
+	assert_int_equal(drain_all(&next), 128);
+	assert_int_equal(next, 300);
+	/* A nonce is taken when a packet leaves: what was dropped left no hole. */
+	assert_int_equal(l.a.peer.session.current->counter, 128);
+	assert_int_equal(l.b.peer.session.current->replay.newest, 127);
+}
+
+/* While some still wait, newer packets go behind them, in both ways a session can arrive. */
+static void order_is_kept_across_the_session(void **state)
+{
+	uint32_t next = 0;
+
+	(void)state;
+	send_tagged(0, 100);
+	lanes_session(&l, 0);
+	send_tagged(100, 10);			/* nothing told the lane to drain: still they must not overtake */
+	assert_int_equal(l.a.peer.held_count, 110);
+	assert_true(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(deliver(&next), PACKET_BATCH);
+	send_tagged(110, 10);
+	assert_int_equal(drain_all(&next), 120 - PACKET_BATCH);
+	assert_int_equal(next, 120);
+	/* Nothing waits any more: straight through. */
+	lanes_add_packet(&l.batch, 1, 2, 0);
+	lanes_tun(&l, &l.a);
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 1);
+	lanes_clear(&l, &l.a);
+	assert_int_equal(l.a.peer.held_count, 0);
+}
+
+/* Sizes on both sides of what fits a small slot, to the largest there is. */
+static void large_packets_wait_too(void **state)
+{
+	static const uint32_t lens[] = { 60, 1420, 1800, 1900, 1910, 1912, 1915, 1916, 1920, 2000, 9000, 65535 };
+	uint8_t *packet = malloc(65535);
+	const struct lane_out *out;
+	size_t i = 0;
+
+	(void)state;
+	assert_non_null(packet);
+	l.a.lane.mtu = 65535;
+	for (; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		lanes_packet(packet, lens[i], IP_V6, 1, 2, (uint8_t)i);
+		lanes_add(&l.batch, packet, lens[i]);
+	}
+	lanes_tun(&l, &l.a);
+	lanes_clear(&l, &l.a);
+	assert_true(l.a.lane.small.used >= 4);
+	assert_true(l.a.lane.large.used >= 4);
+	assert_int_equal(l.a.lane.small.used + l.a.lane.large.used, i);
+	lanes_session(&l, 0);
+	lane_kick(&l.a.lane, &l.a.peer);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	lanes_carry(&l, &l.a);
+	lanes_udp(&l, &l.b);
+	out = lane_out(&l.b.lane);
+	assert_int_equal(out->packet_count, i);
+	while (i-- > 0) {
+		lanes_packet(packet, lens[i], IP_V6, 1, 2, (uint8_t)i);
+		assert_int_equal(out->packets[i].len, lens[i]);
+		assert_memory_equal(out->packets[i].data, packet, lens[i]);
+	}
+	lanes_clear(&l, &l.b);
+	assert_int_equal(l.a.lane.small.used + l.a.lane.large.used, 0);
+	free(packet);
+}
+
+/* When the slots for large packets are out, packets are dropped and counted; small ones still find room. */
+static void pools_are_bounded(void **state)
+{
+	struct lane_peer other = { .path.remote = l.b.here };
+	uint8_t packet[3000];
+
+	(void)state;
+	lanes_allow(&l.a.lane, &other, "10.0.0.3");
+	for (int i = 0; i < 200; i++) {
+		lanes_packet(packet, sizeof(packet), IP_V4, 1, i % 2 ? 2 : 3, 0);
+		lanes_add(&l.batch, packet, sizeof(packet));
+		lanes_tun(&l, &l.a);
+		lanes_clear(&l, &l.a);
+	}
+	assert_int_equal(l.a.lane.large.used, LANE_HELD_LARGE_COUNT);
+	assert_int_equal(l.a.peer.held_count, 64);
+	assert_int_equal(other.held_count, 64);
+	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 200 - LANE_HELD_LARGE_COUNT);
+	lanes_add_packet(&l.batch, 1, 3, 0);
+	lanes_tun(&l, &l.a);
+	lanes_clear(&l, &l.a);
+	assert_int_equal(other.held_count, 65);
+	lpm_remove_value(&l.a.lane.allowed, &other);
+	lane_remove_peer(&l.a.lane, &other);
+	assert_int_equal(l.a.lane.large.used, 64);
+	assert_int_equal(l.a.lane.drops[DROP_NO_PEER], 65);
+}
+
+/* Small slots are shared by many peers without sessions. */
+static void many_peers_wait(void **state)
+{
+	enum { PEERS = 70 };
+	static struct lane_peer peers[PEERS];
+	uint8_t packet[60];
+
+	(void)state;
+	memset(peers, 0, sizeof(peers));
+	for (size_t i = 0; i < PEERS; i++) {
+		struct ip_prefix p = { .addr = { IP_V4, { 10, 1, 0, (uint8_t)i } }, .len = 32 };
+
+		peers[i].path.remote = l.b.here;
+		assert_true(lpm_insert(&l.a.lane.allowed, &p, &peers[i]));
+	}
+	for (size_t n = 0; n < 128; n++)
+		for (size_t i = 0; i < PEERS; i++) {
+			lanes_packet(packet, sizeof(packet), IP_V4, 1, (uint8_t)i, 0);
+			packet[17] = 1;
+			lanes_add(&l.batch, packet, sizeof(packet));
+			lanes_tun(&l, &l.a);
+			lanes_clear(&l, &l.a);
+		}
+	assert_int_equal(l.a.lane.small.used, LANE_HELD_SMALL_COUNT);
+	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 128 * PEERS - LANE_HELD_SMALL_COUNT);
+	for (size_t i = 0; i < PEERS; i++) {
+		lpm_remove_value(&l.a.lane.allowed, &peers[i]);
+		lane_drop_held(&l.a.lane, &peers[i], DROP_NO_SESSION);
+		lane_remove_peer(&l.a.lane, &peers[i]);
+	}
+	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], LANE_HELD_SMALL_COUNT);
+	assert_int_equal(l.a.lane.small.used, 0);
+}
+
+static void dropping_what_waits(void **state)
+{
+	(void)state;
+	send_tagged(0, 20);
+	lane_drop_held(&l.a.lane, &l.a.peer, DROP_NO_SESSION);
+	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], 20);
+	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.lane.small.used, 0);
+	lane_drop_held(&l.a.lane, &l.a.peer, DROP_NO_SESSION);
+	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], 20);
+	/* The queue works as before. */
+	send_tagged(0, 2);
+	assert_int_equal(l.a.peer.held_count, 2);
+}
+
+/* The key runs out in the middle of what waits: the rest waits on, for another. */
+static void key_ends_while_draining(void **state)
+{
+	uint32_t next = 0;
+
+	(void)state;
+	send_tagged(0, 10);
+	lanes_session(&l, 0);
+	l.a.peer.session.current->counter = UINT64_C(0xffffffffffffdfff) - 4;
+	lanes_events(&l.a);
+	lane_kick(&l.a.lane, &l.a.peer);
+	assert_int_equal(drain_all(&next), 4);
+	assert_int_equal(l.a.peer.held_count, 6);
+	assert_int_equal(lanes_events(&l.a) & LANE_NEED_SESSION, LANE_NEED_SESSION);
+	lanes_session(&l, 1);
+	lane_kick(&l.a.lane, &l.a.peer);
+	assert_int_equal(drain_all(&next), 6);
+	assert_int_equal(next, 10);
+}
+
+/* A peer that goes while its packets are in the output: they are sent, then their memory comes back. */
+static void peer_removed_with_output_pending(void **state)
+{
+	(void)state;
+	send_tagged(0, 5);
+	lanes_session(&l, 0);
+	lane_kick(&l.a.lane, &l.a.peer);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 5);
+	assert_int_equal(l.a.lane.small.used, 5);
+	lane_remove_peer(&l.a.lane, &l.a.peer);
+	assert_int_equal(l.a.lane.small.used, 5);
+	lanes_carry(&l, &l.a);
+	assert_int_equal(l.a.lane.small.used, 0);
+	lanes_udp(&l, &l.b);
+	assert_int_equal(lane_out(&l.b.lane)->packet_count, 5);
+	lanes_clear(&l, &l.b);
+}
+
+/*
+ * Keepalives.
+ */
+
+static void keepalive(void **state)
+{
+	(void)state;
+	lanes_session(&l, 0);
+	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 1);
+	assert_int_equal(lane_out(&l.a.lane)->dgrams[0].len, WG_DATA_MIN);
+	assert_int_equal(l.a.peer.tx_bytes, WG_DATA_MIN);
+	assert_int_equal(l.a.lane.tx_packets, 0);
+	assert_int_equal(lanes_events(&l.a), LANE_ANY_SENT);
+	lanes_carry(&l, &l.a);
+	lanes_udp(&l, &l.b);
+	assert_int_equal(lane_out(&l.b.lane)->packet_count, 0);
+	assert_int_equal(lanes_events(&l.b), LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
+	lanes_clear(&l, &l.b);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 0);
+}
+
+static void keepalive_where_none_can_go(void **state)
+{
+	struct endpoint nowhere = { .port = 0 };
+
+	(void)state;
+	/* Without a session it asks for one... */
+	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 0);
+	assert_int_equal(lanes_events(&l.a), LANE_NEED_SESSION);
+	/* ...an endpoint in our own TUN, or none, gets nothing. */
+	lanes_session(&l, 0);
+	l.a.peer.endpoint_loops = true;
+	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	l.a.peer.endpoint_loops = false;
+	l.a.peer.path.remote = nowhere;
+	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 0);
+	assert_int_equal(lanes_events(&l.a), 0);
+	l.a.peer.path.remote = l.b.here;
+	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 0);
+}
+
+/* More peers want one than fit the output. */
+static void many_keepalives(void **state)
+{
+	enum { PEERS = 150 };
+	static struct lane_peer peers[PEERS];
+	size_t count = 0;
+	bool more;
+
+	(void)state;
+	memset(peers, 0, sizeof(peers));
+	for (uint32_t i = 0; i < PEERS; i++) {
+		peers[i].path.remote = l.b.here;
+		assert_true(lane_install(&l.a.lane, &peers[i],
+					 lanes_keypair(0x10000 + 0x800 * i, i, true, (uint8_t)i, l.now.mono_us)));
+		lane_want_keepalive(&l.a.lane, &peers[i]);
+	}
+	do {
+		more = lane_drain(&l.a.lane, l.now);
+		assert_true(lane_out(&l.a.lane)->dgram_count <= PACKET_BATCH);
+		count += lane_out(&l.a.lane)->dgram_count;
+		lane_out_clear(&l.a.lane);
+	} while (more);
+	assert_int_equal(count, PEERS);
+	for (size_t i = 0; i < PEERS; i++) {
+		assert_int_equal(peers[i].session.current->counter, 1);
+		lane_remove_peer(&l.a.lane, &peers[i]);
+	}
+}
+
+/*
+ * Lists.
+ */
+
+static void removing_peers_from_the_lists(void **state)
+{
+	(void)state;
+	for (size_t gone = 0; gone < 4; gone++) {
+		struct lane_peer peers[4] = { { .path.remote = l.b.here } };
+		unsigned int events, seen = 0;
+		struct lane_peer *p;
+
+		for (size_t i = 0; i < 4; i++) {
+			peers[i].path = peers[0].path;
+			lane_want_keepalive(&l.a.lane, &peers[i]);
+		}
+		lane_drain(&l.a.lane, l.now);		/* notes that each needs a session */
+		for (size_t i = 0; i < 4; i++)
+			lane_kick(&l.a.lane, &peers[i]);
+		lane_remove_peer(&l.a.lane, &peers[gone]);
+		memset(&peers[gone], 0xee, sizeof(peers[gone]));
+		while ((p = lane_next_noted(&l.a.lane, &events))) {
+			assert_int_equal(events, LANE_NEED_SESSION);
+			seen |= 1U << (p - peers);
+		}
+		assert_int_equal(seen, 0xfU & ~(1U << gone));
+		assert_false(lane_drain(&l.a.lane, l.now));
+		assert_null(l.a.lane.pending);
+	}
+}
+
+/*
+ * ICMP errors.
+ */
+
+/* 'count' packets nobody is there for; returns how many errors came out. */
+static size_t errors_for(uint8_t family, size_t count)
+{
+	uint8_t packet[60];
+	size_t errors;
+
+	for (size_t i = 0; i < count; i++) {
+		lanes_packet(packet, sizeof(packet), family, 1, 99, 0);
+		lanes_add(&l.batch, packet, sizeof(packet));
+	}
+	lanes_tun(&l, &l.a);
+	errors = lane_out(&l.a.lane)->packet_count;
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 0);
+	lanes_clear(&l, &l.a);
+	return errors;
+}
+
+static void assert_error(uint8_t dst, enum drop_reason reason, uint8_t family, uint8_t type, uint8_t code)
+{
+	const struct lane_out *out = lane_out(&l.a.lane);
+	uint64_t before = l.a.lane.drops[reason];
+	uint8_t packet[60];
+	struct ip_view v;
+
+	lanes_packet(packet, sizeof(packet), family, 1, dst, 0);
+	lanes_add(&l.batch, packet, sizeof(packet));
+	lanes_tun(&l, &l.a);
+	assert_int_equal(l.a.lane.drops[reason], before + 1);
+	assert_int_equal(out->dgram_count, 0);
+	assert_int_equal(out->packet_count, 1);
+	assert_true(ip_view(&v, out->packets[0].data, out->packets[0].len));
+	assert_int_equal(v.proto, family == IP_V4 ? IP_PROTO_ICMP : IP_PROTO_ICMP6);
+	assert_int_equal(out->packets[0].data[v.header_len], type);
+	assert_int_equal(out->packets[0].data[v.header_len + 1], code);
+	assert_memory_equal(out->packets[0].data + v.header_len + 8, packet, sizeof(packet));
+	lanes_clear(&l, &l.a);
+}
+
+static void errors_say_why(void **state)
+{
+	struct endpoint nowhere = { .port = 0 };
+
+	(void)state;
+	lanes_session(&l, 0);
+	assert_error(99, DROP_NO_PEER, IP_V4, 3, 1);
+	assert_error(99, DROP_NO_PEER, IP_V6, 1, 0);
+	l.a.peer.endpoint_loops = true;
+	assert_error(2, DROP_ENDPOINT_LOOP, IP_V4, 3, 1);
+	assert_error(2, DROP_ENDPOINT_LOOP, IP_V6, 1, 3);
+	l.a.peer.endpoint_loops = false;
+	l.a.peer.path.remote = nowhere;
+	assert_error(2, DROP_NO_ENDPOINT, IP_V4, 3, 1);
+	assert_error(2, DROP_NO_ENDPOINT, IP_V6, 1, 3);
+	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.lane.tx_packets, 6);
+}
+
+static void errors_are_rationed(void **state)
+{
+	(void)state;
+	/* 16 a batch, 50 in a burst... */
+	assert_int_equal(errors_for(IP_V4, PACKET_BATCH), 16);
+	assert_int_equal(errors_for(IP_V6, PACKET_BATCH), 16);
+	assert_int_equal(errors_for(IP_V4, PACKET_BATCH), 16);
+	assert_int_equal(errors_for(IP_V4, PACKET_BATCH), 2);
+	assert_int_equal(errors_for(IP_V4, PACKET_BATCH), 0);
+	assert_int_equal(l.a.lane.drops[DROP_NO_PEER], 5 * PACKET_BATCH);
+	/* ...then 100 a second. */
+	l.now.mono_us += 9999;
+	assert_int_equal(errors_for(IP_V4, 1), 0);
+	l.now.mono_us += 1;
+	assert_int_equal(errors_for(IP_V4, 5), 1);
+	l.now.mono_us += 100000;
+	assert_int_equal(errors_for(IP_V4, PACKET_BATCH), 10);
+	l.now.mono_us += 3600 * US_PER_S;
+	assert_int_equal(errors_for(IP_V4, 10) + errors_for(IP_V4, 16) + errors_for(IP_V4, 16) + errors_for(IP_V4, 16), 50);
+}
+
+/* Errors and sealed packets in one batch, each in its own output. */
+static void errors_beside_data(void **state)
+{
+	(void)state;
+	lanes_session(&l, 0);
+	for (uint8_t i = 0; i < PACKET_BATCH; i++)
+		lanes_add_packet(&l.batch, 1, i % 2 ? 2 : 99, i);
+	lanes_tun(&l, &l.a);
+	assert_int_equal(lane_out(&l.a.lane)->dgram_count, PACKET_BATCH / 2);
+	assert_int_equal(lane_out(&l.a.lane)->packet_count, LANE_ERRORS_BATCH);
+	lanes_clear(&l, &l.a);
+}
+
+/*
+ * Handshake messages.
+ */
+
+static struct cookie_checker checker;
+static struct cookie_maker maker;
+
+static void with_identity(void)
+{
+	uint8_t key[KEY_LEN] = { 9 };
+
+	memset(&checker, 0, sizeof(checker));
+	cookie_checker_set_key(&checker, key);
+	cookie_maker_init(&maker, key);
+	l.b.lane.checker = &checker;
+}
+
+/* A message of the given type whose sender's index is 'number', mac1 in place, into b's UDP batch. */
+static void add_handshake(uint8_t type, uint32_t number)
+{
+	uint8_t msg[WG_HANDSHAKE_MAX] = { type };
+	size_t len = type == WG_INITIATION ? WG_INITIATION_LEN :
+		     type == WG_RESPONSE ? WG_RESPONSE_LEN : WG_COOKIE_REPLY_LEN;
+
+	put_le32(msg + 4, number);
+	if (type != WG_COOKIE_REPLY)
+		cookie_maker_sign(&maker, msg, len, 1);
+	lanes_add(&l.batch, msg, len);
+}
+
+static void handshakes_wait_in_order(void **state)
+{
+	static const uint8_t types[] = { WG_INITIATION, WG_RESPONSE, WG_COOKIE_REPLY };
+	uint32_t put = 0, got = 0;
+
+	(void)state;
+	with_identity();
+	/* Round and round the ring, in batches that do not divide it. */
+	for (int round = 0; round < 100; round++) {
+		for (int i = 0; i < 37; i++, put++)
+			add_handshake(types[put % 3], put);
+		lanes_udp(&l, &l.b);
+		lanes_clear(&l, &l.b);
+		for (int i = 0; i < 37; i++, got++) {
+			struct lane_handshake *h = lane_handshake_peek(&l.b.lane);
+
+			assert_non_null(h);
+			assert_int_equal(h->msg[0], types[got % 3]);
+			assert_int_equal(get_le32(h->msg + 4), got);
+			assert_int_equal(wg_classify(h->msg, h->len), types[got % 3]);
+			assert_true(endpoint_equal(&h->from.remote, &l.a.here));
+			lane_handshake_pop(&l.b.lane);
+		}
+		assert_null(lane_handshake_peek(&l.b.lane));
+	}
+	assert_int_equal(lanes_events(&l.b), 0);
+}
+
+static void full_ring_refuses_the_new(void **state)
+{
+	(void)state;
+	with_identity();
+	for (uint32_t i = 0; i < LANE_HANDSHAKES_MAX + 100; i++) {
+		add_handshake(WG_INITIATION, i);
+		lanes_udp(&l, &l.b);
+		lanes_clear(&l, &l.b);
+	}
+	assert_int_equal(l.b.lane.handshake_count, LANE_HANDSHAKES_MAX);
+	assert_int_equal(l.b.lane.drops[DROP_HANDSHAKE_QUEUE], 100);
+	for (uint32_t i = 0; i < LANE_HANDSHAKES_MAX; i++) {
+		assert_int_equal(get_le32(lane_handshake_peek(&l.b.lane)->msg + 4), i);
+		lane_handshake_pop(&l.b.lane);
+	}
+	assert_null(lane_handshake_peek(&l.b.lane));
+}
+
+static void handshakes_not_for_us(void **state)
+{
+	(void)state;
+	with_identity();
+	add_handshake(WG_INITIATION, 1);
+	l.batch.dgrams[0].data[50] ^= 1;
+	add_handshake(WG_RESPONSE, 1);
+	l.batch.dgrams[1].data[WG_RESPONSE_LEN - 32] ^= 1;
+	lanes_udp(&l, &l.b);
+	lanes_clear(&l, &l.b);
+	assert_int_equal(l.b.lane.drops[DROP_BAD_MAC1], 2);
+	/* mac2 is not this place's business. */
+	add_handshake(WG_RESPONSE, 1);
+	l.batch.dgrams[0].data[WG_RESPONSE_LEN - 1] ^= 1;
+	lanes_udp(&l, &l.b);
+	lanes_clear(&l, &l.b);
+	assert_int_equal(l.b.lane.handshake_count, 1);
+	lane_handshake_pop(&l.b.lane);
+	/* Without a key of our own none can be for us. */
+	l.b.lane.checker = NULL;
+	add_handshake(WG_INITIATION, 1);
+	add_handshake(WG_RESPONSE, 1);
+	add_handshake(WG_COOKIE_REPLY, 1);
+	lanes_udp(&l, &l.b);
+	lanes_clear(&l, &l.b);
+	assert_int_equal(l.b.lane.drops[DROP_NO_IDENTITY], 3);
+	assert_int_equal(l.b.lane.handshake_count, 0);
+	/* A wrong length is no message at all. */
+	lanes_add(&l.batch, (uint8_t[147]){ WG_INITIATION }, 147);
+	lanes_add(&l.batch, (uint8_t[149]){ WG_INITIATION }, 149);
+	lanes_add(&l.batch, (uint8_t[148]){ WG_INITIATION, 1 }, 148);
+	lanes_add(&l.batch, (uint8_t[148]){ 5 }, 148);
+	lanes_udp(&l, &l.b);
+	lanes_clear(&l, &l.b);
+	assert_int_equal(l.b.lane.drops[DROP_NOT_WIREGUARD], 4);
+}
+
+/*
+ * Full batches.
+ */
+
+static void full_batches_both_ways(void **state)
+{
+	(void)state;
+	lanes_session(&l, 0);
+	for (int round = 0; round < 20; round++) {
+		for (uint8_t i = 0; i < PACKET_BATCH; i++)
+			lanes_add_packet(&l.batch, 1, 2, i);
+		lanes_tun(&l, &l.a);
+		assert_int_equal(lane_out(&l.a.lane)->dgram_count, PACKET_BATCH);
+		/* The output is full: what else there is must wait. */
+		lane_want_keepalive(&l.a.lane, &l.a.peer);
+		assert_true(lane_drain(&l.a.lane, l.now));
+		assert_int_equal(lane_out(&l.a.lane)->dgram_count, PACKET_BATCH);
+		lanes_carry(&l, &l.a);
+		lanes_udp(&l, &l.b);
+		assert_int_equal(lane_out(&l.b.lane)->packet_count, PACKET_BATCH);
+		for (uint8_t i = 0; i < PACKET_BATCH; i++)
+			assert_int_equal(lane_out(&l.b.lane)->packets[i].data[20], (uint8_t)(i + 20));
+		lanes_clear(&l, &l.b);
+		assert_false(lane_drain(&l.a.lane, l.now));
+		assert_int_equal(lane_out(&l.a.lane)->dgram_count, 1);
+		lane_out_clear(&l.a.lane);
+	}
+	assert_int_equal(l.a.peer.session.current->counter, 20 * (PACKET_BATCH + 1));
+	assert_int_equal(l.b.lane.rx_packets, 20 * PACKET_BATCH);
+}
+
+static void refused_by_the_driver(void **state)
+{
+	(void)state;
+	lane_count_udp_refused(&l.a.lane, 3);
+	lane_count_udp_refused(&l.a.lane, 4);
+	lane_count_tun_refused(&l.a.lane, 5);
+	assert_int_equal(l.a.lane.drops[DROP_UDP_SEND], 7);
+	assert_int_equal(l.a.lane.drops[DROP_TUN_WRITE], 5);
+}
+
+static void every_reason_has_a_name(void **state)
+{
+	(void)state;
+	for (int i = 0; i < DROP_REASONS; i++) {
+		const char *name = drop_name((enum drop_reason)i);
+
+		assert_string_not_equal(name, "unknown");
+		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_"), strlen(name));
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(name, drop_name((enum drop_reason)k));
+	}
+	assert_string_equal(drop_name(DROP_REASONS), "unknown");
+}
+
+#define with_lanes(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_lanes(held_until_the_session_comes),
+		with_lanes(oldest_dropped_beyond_the_bound),
+		with_lanes(order_is_kept_across_the_session),
+		with_lanes(large_packets_wait_too),
+		with_lanes(pools_are_bounded),
+		with_lanes(many_peers_wait),
+		with_lanes(dropping_what_waits),
+		with_lanes(key_ends_while_draining),
+		with_lanes(peer_removed_with_output_pending),
+		with_lanes(keepalive),
+		with_lanes(keepalive_where_none_can_go),
+		with_lanes(many_keepalives),
+		with_lanes(removing_peers_from_the_lists),
+		with_lanes(errors_say_why),
+		with_lanes(errors_are_rationed),
+		with_lanes(errors_beside_data),
+		with_lanes(handshakes_wait_in_order),
+		with_lanes(full_ring_refuses_the_new),
+		with_lanes(handshakes_not_for_us),
+		with_lanes(full_batches_both_ways),
+		with_lanes(refused_by_the_driver),
+		with_lanes(every_reason_has_a_name),
+	};
+
+	return crypto_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

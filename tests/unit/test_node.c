@@ -1,0 +1,707 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control plane of one node or two, turn by turn: who may send a handshake message when, and what a turn makes of what the
+ * lane saw. Life of several nodes over minutes is the simulator's (tests/sim).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "node/inside.h"
+#include "stream.h"
+
+static const struct log silent;
+
+/* Two nodes that are each other's only peer, and a wire between them that the test works by hand. */
+struct end {
+	struct node *node;
+	struct stream random;
+	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
+	struct endpoint here;
+	/* What it sent in its last turn. */
+	uint8_t sent[128][WG_HANDSHAKE_MAX + 64];
+	size_t lens[128], count;
+	size_t initiations, responses, cookies, keepalives, data;	/* ever */
+};
+
+static struct end a, b;
+static struct instant now;
+
+static void end_init(struct end *e, uint64_t seed, const char *here)
+{
+	struct change c = { .bits = CHANGE_PRIVATE_KEY };
+	struct rng rng = stream_rng(&e->random);
+
+	memset(e, 0, sizeof(*e));
+	e->random.s = seed;
+	e->node = node_new(&rng, &silent);
+	assert_non_null(e->node);
+	key_generate(&rng, e->private_key);
+	key_public(e->public_key, e->private_key);
+	assert_true(endpoint_parse(here, &e->here));
+	memcpy(c.private_key, e->private_key, KEY_LEN);
+	assert_int_equal(node_apply(e->node, &c, now), 0);
+}
+
+/* Make 'other' a peer of 'e', with everything allowed. */
+static void befriend(struct end *e, const struct end *other, uint16_t keepalive_s)
+{
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+	struct ip_prefix all = { .addr.family = IP_V4 };
+
+	assert_non_null(p);
+	memcpy(p->public_key, other->public_key, KEY_LEN);
+	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
+	p->endpoint = other->here;
+	p->keepalive_s = keepalive_s;
+	assert_true(change_add_allowed(p, &all, false));
+	assert_int_equal(node_apply(e->node, &c, now), 0);
+	change_done(&c);
+}
+
+static void wait_us(int64_t us)
+{
+	now.mono_us += us;
+	now.wall_ns += us * 1000;
+}
+
+static void keep(struct end *e, const struct dgram *d)
+{
+	assert_true(e->count < 128 && d->len <= sizeof(e->sent[0]));
+	memcpy(e->sent[e->count], d->data, d->len);
+	e->lens[e->count++] = d->len;
+	switch (wg_classify(d->data, d->len)) {
+	case WG_INITIATION:
+		e->initiations++;
+		break;
+	case WG_RESPONSE:
+		e->responses++;
+		break;
+	case WG_COOKIE_REPLY:
+		e->cookies++;
+		break;
+	case WG_DATA:
+		*(d->len == WG_DATA_MIN ? &e->keepalives : &e->data) += 1;
+		break;
+	default:
+		fail();
+	}
+}
+
+static void keep_lane(struct end *e)
+{
+	struct lane *l = node_lane(e->node);
+	const struct lane_out *out = lane_out(l);
+
+	for (size_t i = 0; i < out->dgram_count; i++)
+		keep(e, &out->dgrams[i]);
+	lane_out_clear(l);
+}
+
+/* One turn, as the daemon does it. What was sent is in e->sent. */
+static void turn(struct end *e)
+{
+	struct dgram *out;
+	size_t count;
+	bool more;
+
+	e->count = 0;
+	keep_lane(e);
+	node_turn(e->node, now);
+	count = node_out(e->node, &out);
+	for (size_t i = 0; i < count; i++)
+		keep(e, &out[i]);
+	node_out_clear(e->node);
+	do {
+		more = lane_drain(node_lane(e->node), now);
+		keep_lane(e);
+	} while (more);
+}
+
+/* Turns until there is nothing to do at this instant. */
+static void turns(struct end *e)
+{
+	for (int i = 0; i < 20; i++) {
+		turn(e);
+		if (node_deadline(e->node) > now.mono_us)
+			return;
+	}
+	fail_msg("a node that never rests");
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	now = (struct instant){ .mono_us = 1000 * US_PER_S, .wall_ns = 1700000000 * NS_PER_S };
+	end_init(&a, 1, "192.0.2.1:1");
+	end_init(&b, 2, "192.0.2.2:2");
+	befriend(&a, &b, 0);
+	befriend(&b, &a, 0);
+	node_set_up(a.node, true, now);
+	node_set_up(b.node, true, now);
+	turns(&a);
+	turns(&b);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	node_free(a.node);
+	node_free(b.node);
+	return 0;
+}
+
+static void receive(struct end *e, const struct end *from, const void *msg, size_t len)
+{
+	uint8_t room[PACKET_HEADROOM + 256 + PACKET_TAILROOM];
+	struct dgram d = { .data = room + PACKET_HEADROOM, .len = (uint32_t)len, .path.remote = from->here };
+
+	assert_true(len <= 256);
+	memcpy(d.data, msg, len);
+	lane_from_udp(node_lane(e->node), now, &d, 1);
+	keep_lane(e);
+}
+
+/* Everything 'from' sent in its last turn reaches 'to'. */
+static void carry(struct end *from, struct end *to)
+{
+	for (size_t i = 0; i < from->count; i++)
+		receive(to, from, from->sent[i], from->lens[i]);
+	from->count = 0;
+}
+
+/* A packet of 20 bytes from e's TUN. */
+static void send_packet(struct end *e)
+{
+	uint8_t room[PACKET_HEADROOM + 20 + PACKET_TAILROOM] = { 0 };
+	struct packet p = { .data = room + PACKET_HEADROOM, .len = 20 };
+
+	p.data[0] = 0x45;
+	p.data[3] = 20;
+	p.data[12] = 10;
+	p.data[16] = 10;
+	lane_from_tun(node_lane(e->node), now, &p, 1);
+	keep_lane(e);
+}
+
+static struct peer *peer_of(struct end *e)
+{
+	return e->node->peers[0];
+}
+
+static uint64_t drops(const struct end *e, enum drop_reason reason)
+{
+	struct node_info info;
+
+	node_info(e->node, &info);
+	return info.drops[reason];
+}
+
+/* A handshake begun by a packet from 'from', to the end. */
+static void shake_hands(struct end *from, struct end *to)
+{
+	send_packet(from);
+	turn(from);
+	carry(from, to);
+	turn(to);
+	carry(to, from);
+	turn(from);
+	carry(from, to);
+	turns(to);
+	to->count = 0;
+	turns(from);
+	from->count = 0;
+	assert_non_null(peer_of(from)->data.session.current);
+	assert_non_null(peer_of(to)->data.session.current);
+}
+
+static void one_handshake(void **state)
+{
+	struct peer_info info;
+
+	(void)state;
+	assert_int_equal(node_deadline(a.node), NEVER_US);	/* nothing to say: silence */
+	send_packet(&a);
+	assert_int_equal(node_deadline(a.node), 0);
+	turn(&a);
+	assert_int_equal(a.initiations, 1);
+	assert_int_equal(node_deadline(a.node) > now.mono_us, true);
+	carry(&a, &b);
+	turn(&b);
+	assert_int_equal(b.responses, 1);
+	carry(&b, &a);
+	turn(&a);
+	/* The packet that waited goes first; no keepalive is needed. */
+	assert_int_equal(a.data, 1);
+	assert_int_equal(a.keepalives, 0);
+	assert_true(node_peer(b.node, 0, now, &info));
+	assert_false(info.has_session);
+	assert_int_equal(info.handshake_wall_ns, 0);
+	wait_us(1000);
+	carry(&a, &b);
+	turn(&b);
+	assert_true(node_peer(b.node, 0, now, &info));
+	assert_true(info.has_session);
+	assert_int_equal(info.handshake_wall_ns, now.wall_ns);
+	assert_int_equal(info.rx_bytes, 148 + 64);
+	assert_int_equal(info.tx_bytes, 92);
+	assert_true(node_peer(a.node, 0, now, &info));
+	assert_int_equal(info.handshake_wall_ns, now.wall_ns - 1000000);
+	assert_int_equal(info.tx_bytes, 148 + 64);
+	assert_int_equal(a.node->handshakes_done, 1);
+	assert_int_equal(b.node->handshakes_done, 1);
+	assert_int_equal(a.node->handshakes.count, 0);
+	assert_int_equal(b.node->handshakes.count, 0);
+}
+
+/* doc/protocol.md: bits 0-6 sub-session 0, bits 8-10 home lane 0, the rest random; never zero. */
+static void indices_keep_their_reserved_bits(void **state)
+{
+	uint32_t any = 0, all = UINT32_MAX;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		uint32_t index;
+
+		peer_initiate(a.node, peer_of(&a), now);
+		index = peer_of(&a)->handshake_index;
+		assert_int_not_equal(index, 0);
+		any |= index;
+		all &= index;
+		node_out_clear(a.node);
+		wait_us(5 * US_PER_S);
+	}
+	assert_int_equal(any, UINT32_C(0xfffff880));
+	assert_int_equal(all, 0);
+	assert_int_equal(a.node->handshakes.count, 1);		/* the last one's; the others are forgotten */
+}
+
+/*
+ * Retries. Nobody answers.
+ */
+
+/* Let a run alone for 'us', a packet every 'each_us' (0: none); calls turn at every deadline. */
+static void run_alone(int64_t us, int64_t each_us)
+{
+	int64_t end_us = now.mono_us + us, packet_us = each_us ? now.mono_us + each_us : NEVER_US;
+
+	while (now.mono_us < end_us) {
+		int64_t next_us = node_deadline(a.node);
+
+		if (packet_us < next_us)
+			next_us = packet_us;
+		if (next_us > end_us)
+			next_us = end_us;
+		if (next_us > now.mono_us)
+			wait_us(next_us - now.mono_us);
+		if (now.mono_us == packet_us) {
+			send_packet(&a);
+			packet_us += each_us;
+		}
+		turns(&a);
+	}
+}
+
+static void retries_end(void **state)
+{
+	(void)state;
+	send_packet(&a);
+	run_alone(94 * US_PER_S, 0);
+	assert_int_equal(peer_of(&a)->data.held_count, 1);
+	run_alone(10 * US_PER_S, 0);
+	assert_int_equal(a.initiations, 19);
+	assert_int_equal(peer_of(&a)->data.held_count, 0);
+	assert_int_equal(drops(&a, DROP_NO_SESSION), 1);
+	run_alone(400 * US_PER_S, 0);
+	assert_int_equal(a.initiations, 19);
+}
+
+/* "If a packet is explicitly queued up to be sent, then this timer is reset" (wireguard.com/protocol). */
+static void retries_do_not_end_while_packets_come(void **state)
+{
+	(void)state;
+	send_packet(&a);
+	/* A packet every 11.7 s meets each phase of the five seconds between two initiations. */
+	run_alone(400 * US_PER_S, 11700 * US_PER_MS);
+	assert_in_range(a.initiations, 70, 81);
+	assert_int_equal(drops(&a, DROP_NO_SESSION), 0);
+	run_alone(120 * US_PER_S, 0);
+	assert_int_equal(peer_of(&a)->data.held_count, 0);
+	assert_int_equal(drops(&a, DROP_NO_SESSION), 1 + 34);
+}
+
+/* A peer that is to be kept alive is tried for ever, however short the interval. */
+static void persistent_keepalive_never_gives_up(void **state)
+{
+	static const uint16_t intervals[] = { 1, 4, 5, 6, 25, 300 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {
+		size_t before;
+
+		teardown(NULL);
+		setup(NULL);
+		befriend(&a, &b, intervals[i]);
+		run_alone(1000 * US_PER_S, 0);
+		before = a.initiations;
+		assert_true(before >= 30);
+		run_alone(1000 * US_PER_S, 0);
+		assert_true(a.initiations >= before + 30);
+	}
+}
+
+/*
+ * Timers by what came last.
+ */
+
+static void answered_in_one_turn(void **state)
+{
+	(void)state;
+	shake_hands(&a, &b);
+	wait_us(20 * US_PER_S);
+	turns(&a);
+	turns(&b);
+	peer_of(&a)->rekey.silence_us = peer_of(&a)->rekey.keepalive_us = NEVER_US;
+	/* a sends, the answer is there before a's turn. */
+	send_packet(&a);
+	carry(&a, &b);
+	send_packet(&b);
+	carry(&b, &a);
+	turn(&a);
+	assert_int_equal(peer_of(&a)->rekey.silence_us, NEVER_US);	/* it was answered */
+	assert_int_equal(peer_of(&a)->rekey.keepalive_us, now.mono_us + 10 * US_PER_S);	/* and owes an answer */
+	/* b received, then sent: it owes nothing, and waits. */
+	turn(&b);
+	assert_int_equal(peer_of(&b)->rekey.keepalive_us, NEVER_US);
+	assert_in_range(peer_of(&b)->rekey.silence_us, now.mono_us + 15 * US_PER_S, now.mono_us + 15333 * US_PER_MS);
+}
+
+/*
+ * Up and down.
+ */
+
+static void down_forgets(void **state)
+{
+	(void)state;
+	shake_hands(&a, &b);
+	send_packet(&a);
+	lane_want_keepalive(&a.node->lane, &peer_of(&a)->data);
+	node_set_up(a.node, false, now);
+	assert_int_equal(a.node->lane.indices.count, 0);
+	turns(&a);
+	assert_int_equal(node_deadline(a.node), NEVER_US);
+	/* Up again, and nothing to say: not a word, whatever went on before. */
+	node_set_up(a.node, true, now);
+	a.initiations = 0;
+	turns(&a);
+	assert_int_equal(node_deadline(a.node), NEVER_US);
+	assert_int_equal(a.initiations + a.keepalives, 0);
+	/* The next packet begins a handshake at once. */
+	send_packet(&a);
+	turns(&a);
+	assert_int_equal(a.initiations, 1);
+}
+
+static void down_is_silent(void **state)
+{
+	(void)state;
+	node_set_up(b.node, false, now);
+	send_packet(&a);
+	turn(&a);
+	carry(&a, &b);
+	turns(&b);
+	assert_int_equal(b.responses, 0);
+	assert_int_equal(b.node->lane.handshake_count, 0);
+	assert_int_equal(node_deadline(b.node), NEVER_US);
+}
+
+/*
+ * Under load.
+ */
+
+/* Initiations of a's, 'count' of them, all with mac1 right; only b's queue counts here, not what is in them. */
+static void flood(size_t count)
+{
+	uint8_t msg[WG_INITIATION_LEN] = { WG_INITIATION };
+	struct cookie_maker maker;
+
+	cookie_maker_init(&maker, b.public_key);
+	for (size_t i = 0; i < count; i++) {
+		put_le32(msg + 8, (uint32_t)i);
+		cookie_maker_sign(&maker, msg, sizeof(msg), now.mono_us);
+		receive(&b, &a, msg, sizeof(msg));
+	}
+}
+
+static void a_turn_is_bounded(void **state)
+{
+	(void)state;
+	flood(40);
+	turn(&b);
+	assert_int_equal(b.node->lane.handshake_count, 40 - NODE_HANDSHAKES_A_TURN);
+	assert_int_equal(node_deadline(b.node), 0);	/* the rest comes at once, after a look at the sockets */
+	turns(&b);
+	assert_int_equal(b.node->lane.handshake_count, 0);
+	assert_int_equal(drops(&b, DROP_HANDSHAKE_FORGED), 40);
+	assert_int_equal(b.cookies, 0);
+}
+
+static void cookies_under_load(void **state)
+{
+	(void)state;
+	flood(NODE_LOADED_QUEUE);
+	turns(&b);
+	assert_int_equal(b.cookies, NODE_LOADED_QUEUE);
+	assert_int_equal(drops(&b, DROP_HANDSHAKE_FORGED), 0);	/* not one X25519 */
+	/* For a second after, too: an honest peer gets a cookie, and uses it for its next attempt. */
+	wait_us(US_PER_S - 1);
+	send_packet(&a);
+	turn(&a);
+	carry(&a, &b);
+	turn(&b);
+	assert_int_equal(b.responses, 0);
+	assert_int_equal(b.count, 1);
+	assert_int_equal(b.sent[0][0], WG_COOKIE_REPLY);
+	carry(&b, &a);
+	turns(&a);
+	assert_int_equal(drops(&a, DROP_COOKIE_BAD), 0);
+	wait_us(5400 * US_PER_MS);
+	flood(NODE_LOADED_QUEUE);
+	turn(&a);
+	assert_int_equal(a.initiations, 2);
+	carry(&a, &b);
+	turns(&b);
+	assert_int_equal(b.responses, 1);
+	/* Without load mac2 is not asked for. */
+	wait_us(US_PER_S);
+	flood(1);
+	turns(&b);
+	assert_int_equal(drops(&b, DROP_HANDSHAKE_FORGED), 1);
+}
+
+/* A cookie does not buy more than the rate. */
+static void rate_limit_under_load(void **state)
+{
+	uint8_t msg[WG_INITIATION_LEN] = { WG_INITIATION };
+	struct wg_cookie_reply reply;
+	struct cookie_maker maker;
+
+	(void)state;
+	cookie_maker_init(&maker, b.public_key);
+	flood(NODE_LOADED_QUEUE - 1);
+	cookie_maker_sign(&maker, msg, sizeof(msg), now.mono_us);
+	receive(&b, &a, msg, sizeof(msg));
+	while (b.node->lane.handshake_count)
+		turn(&b);
+	wg_cookie_reply_read(&reply, b.sent[b.count - 1]);
+	assert_true(cookie_reply_consume(&maker, &reply, now.mono_us));
+	for (int i = 0; i < 20; i++) {
+		cookie_maker_sign(&maker, msg, sizeof(msg), now.mono_us);
+		receive(&b, &a, msg, sizeof(msg));
+	}
+	turns(&b);
+	assert_int_equal(drops(&b, DROP_HANDSHAKE_FORGED), RATELIMIT_BURST);
+	assert_int_equal(drops(&b, DROP_RATE_LIMITED), 20 - RATELIMIT_BURST);
+}
+
+/* A response under load gets a cookie as well, and the next one carries it. */
+static void cookie_for_a_response(void **state)
+{
+	uint8_t msg[WG_RESPONSE_LEN] = { WG_RESPONSE };
+	struct wg_cookie_reply reply = { .receiver = 0 };
+	struct cookie_checker checker = { 0 };
+	struct rng rng = stream_rng(&a.random);
+
+	(void)state;
+	send_packet(&a);
+	turn(&a);
+	carry(&a, &b);
+	turn(&b);
+	assert_int_equal(b.responses, 1);
+	/* a is loaded and asks b for more. */
+	memcpy(msg, b.sent[0], sizeof(msg));
+	cookie_checker_set_key(&checker, a.public_key);
+	cookie_reply_make(&checker, &reply, msg, sizeof(msg), &b.here, now.mono_us, &rng);
+	wg_cookie_reply_write(msg, &reply);
+	receive(&b, &a, msg, WG_COOKIE_REPLY_LEN);
+	turns(&b);
+	assert_int_equal(drops(&b, DROP_COOKIE_BAD), 0);
+	wait_us(5400 * US_PER_MS);
+	turn(&a);
+	carry(&a, &b);
+	turn(&b);
+	assert_int_equal(b.responses, 2);
+	assert_int_equal(cookie_check(&checker, b.sent[0], WG_RESPONSE_LEN, &b.here, true, now.mono_us, &rng), COOKIE_VALID);
+	/* To an index nobody has it answers nothing. */
+	put_le32(msg + 4, 0x12345);
+	receive(&b, &a, msg, WG_COOKIE_REPLY_LEN);
+	turns(&b);
+	assert_int_equal(drops(&b, DROP_COOKIE_BAD), 1);
+}
+
+/* More to say than fits between two flushes: the rest is said after them, and nothing is lost. */
+static void more_initiations_than_fit(void **state)
+{
+	enum { PEERS = 3 * NODE_OUT_MAX };
+	struct rng rng = stream_rng(&a.random);
+	struct change c = { .bits = CHANGE_REPLACE_PEERS };
+
+	(void)state;
+	for (size_t i = 0; i < PEERS; i++) {
+		struct change_peer *p = change_add_peer(&c);
+		uint8_t key[KEY_LEN];
+
+		key_generate(&rng, key);
+		key_public(p->public_key, key);
+		p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
+		p->endpoint = b.here;
+		p->keepalive_s = 25;
+	}
+	assert_int_equal(node_apply(a.node, &c, now), 0);
+	change_done(&c);
+	for (size_t round = 1; round <= 5; round++) {
+		for (int i = 0; i < 10; i++) {
+			struct dgram *out;
+
+			node_turn(a.node, now);
+			assert_true(node_out(a.node, &out) <= NODE_OUT_MAX);
+			a.count = 0;
+			turn(&a);
+		}
+		assert_int_equal(a.initiations, round * PEERS);
+		assert_true(node_deadline(a.node) > now.mono_us);
+		wait_us(5400 * US_PER_MS);
+	}
+}
+
+static void a_loop_ends(void **state)
+{
+	(void)state;
+	befriend(&a, &b, 25);
+	turns(&a);
+	assert_int_equal(a.initiations, 1);
+	node_set_endpoint_loop(a.node, b.public_key, true);
+	wait_us(6 * US_PER_S);
+	turns(&a);
+	assert_int_equal(a.initiations, 1);		/* nothing goes there, but it is tried */
+	assert_int_equal(drops(&a, DROP_ENDPOINT_LOOP), 1);
+	wait_us(5 * US_PER_S);
+	node_set_endpoint_loop(a.node, b.public_key, false);
+	turns(&a);
+	assert_int_equal(a.initiations, 2);		/* at once */
+	/* While the interface is down nothing is wanted. */
+	node_set_endpoint_loop(a.node, b.public_key, true);
+	node_set_up(a.node, false, now);
+	node_set_endpoint_loop(a.node, b.public_key, false);
+	assert_int_equal(node_deadline(a.node), NEVER_US);
+}
+
+/*
+ * Handshake messages that lead nowhere.
+ */
+
+static void messages_for_nobody(void **state)
+{
+	struct end stranger;
+	uint8_t msg[WG_INITIATION_LEN];
+
+	(void)state;
+	end_init(&stranger, 3, "192.0.2.3:3");
+	befriend(&stranger, &b, 0);
+	node_set_up(stranger.node, true, now);
+	send_packet(&stranger);
+	turn(&stranger);
+	carry(&stranger, &b);
+	turns(&b);
+	assert_int_equal(drops(&b, DROP_UNKNOWN_PEER), 1);
+	assert_int_equal(b.responses, 0);
+	node_free(stranger.node);
+
+	/* The same initiation twice: the second is a replay, and answered by nothing. */
+	send_packet(&a);
+	turn(&a);
+	memcpy(msg, a.sent[0], sizeof(msg));
+	carry(&a, &b);
+	turn(&b);
+	assert_int_equal(b.responses, 1);
+	wait_us(US_PER_S);
+	receive(&b, &a, msg, sizeof(msg));
+	/* A response to nothing. */
+	receive(&b, &a, b.sent[0], WG_RESPONSE_LEN);
+	carry(&b, &a);
+	turns(&b);
+	assert_int_equal(b.responses, 1);
+	assert_int_equal(drops(&b, DROP_HANDSHAKE_REPLAYED), 1);
+	assert_int_equal(drops(&b, DROP_BAD_MAC1), 1);		/* it was a's to answer */
+	turns(&a);
+	assert_int_equal(drops(&a, DROP_HANDSHAKE_UNEXPECTED), 0);
+	assert_non_null(peer_of(&a)->data.session.current);
+}
+
+static void the_stamp_is_saved_and_put_back(void **state)
+{
+	uint8_t stamp[12], later[12];
+
+	(void)state;
+	node_effects(a.node);
+	turn(&a);
+	assert_int_equal(node_effects(a.node) & NODE_EFFECT_TIMESTAMP, 0);
+	send_packet(&a);
+	turn(&a);
+	assert_int_equal(node_effects(a.node) & NODE_EFFECT_TIMESTAMP, NODE_EFFECT_TIMESTAMP);
+	node_timestamp(a.node, stamp);
+	/* Saved ahead: silence until it is passed. */
+	memcpy(later, stamp, sizeof(later));
+	put_be64(later, get_be64(later) + 60);
+	node_timestamp_saved(a.node, later);
+	wait_us(30 * US_PER_S);
+	turn(&a);
+	assert_int_equal(node_effects(a.node) & NODE_EFFECT_TIMESTAMP, 0);
+	wait_us(31 * US_PER_S);
+	turns(&a);
+	turns(&a);
+	assert_int_equal(node_effects(a.node) & NODE_EFFECT_TIMESTAMP, NODE_EFFECT_TIMESTAMP);
+	/* A clock that was lost: what was put back is passed all the same. */
+	teardown(NULL);
+	setup(NULL);
+	now.wall_ns = 0;
+	node_set_timestamp(a.node, later);
+	send_packet(&a);
+	turn(&a);
+	node_timestamp(a.node, stamp);
+	assert_true(memcmp(stamp, later, sizeof(stamp)) > 0);
+}
+
+#define with_nodes(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_nodes(one_handshake),
+		with_nodes(indices_keep_their_reserved_bits),
+		with_nodes(retries_end),
+		with_nodes(retries_do_not_end_while_packets_come),
+		with_nodes(persistent_keepalive_never_gives_up),
+		with_nodes(answered_in_one_turn),
+		with_nodes(down_forgets),
+		with_nodes(down_is_silent),
+		with_nodes(a_turn_is_bounded),
+		with_nodes(cookies_under_load),
+		with_nodes(rate_limit_under_load),
+		with_nodes(cookie_for_a_response),
+		with_nodes(more_initiations_than_fit),
+		with_nodes(a_loop_ends),
+		with_nodes(messages_for_nobody),
+		with_nodes(the_stamp_is_saved_and_put_back),
+	};
+
+	return crypto_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}
