@@ -41,4 +41,10 @@ bool ip_view(struct ip_view *v, const uint8_t *packet, size_t len);
 uint64_t ip_sum(uint64_t sum, const uint8_t *p, size_t len);
 uint16_t ip_sum_fold(uint64_t sum);
 
+/*
+ * The pseudo-header's addresses and protocol (RFC 9293 3.1, RFC 8200 8.1) of a packet with a whole IPv4 or IPv6 header. The length
+ * of the transport header and what follows is for the caller to add.
+ */
+uint64_t ip_sum_pseudo(const uint8_t *packet, uint8_t proto);
+
 #endif

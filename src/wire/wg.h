@@ -64,6 +64,21 @@ void wg_initiation_write(uint8_t msg[WG_INITIATION_LEN], const struct wg_initiat
 void wg_response_write(uint8_t msg[WG_RESPONSE_LEN], const struct wg_response *m);
 void wg_cookie_reply_write(uint8_t msg[WG_COOKIE_REPLY_LEN], const struct wg_cookie_reply *m);
 
+/*
+ * What our receiver indices say beside being random (doc/protocol.md): the sub-session in bits 0 to 6, the home lane in
+ * bits 8 to 10.
+ */
+enum {
+	WG_INDEX_SUB_SESSION = 0x7f,
+	WG_INDEX_LANE_SHIFT = 8,
+	WG_INDEX_LANE = 0x7 << WG_INDEX_LANE_SHIFT,
+};
+
+static inline unsigned int wg_index_lane(uint32_t index)
+{
+	return (index & WG_INDEX_LANE) >> WG_INDEX_LANE_SHIFT;
+}
+
 /* A data message's header. */
 void wg_data_header_write(uint8_t msg[WG_DATA_HEADER], uint32_t receiver, uint64_t counter);
 uint32_t wg_data_receiver(const uint8_t *msg);

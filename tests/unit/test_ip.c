@@ -178,27 +178,54 @@ static void checksum_vectors(void **state)
 	assert_int_equal(ip_sum_fold(UINT64_MAX), 0);
 }
 
-/* Every length and alignment, in one piece and cut at an even place. */
+/* Every length and alignment, in one piece and cut at an even place; in memory that ends where the bytes do. */
 static void checksum_twin(void **state)
 {
-	enum { MAX = 300 };
+	enum { MAX = 4096, ALIGNMENTS = 32 };
 	unsigned int seed = 19;
-	uint8_t bytes[MAX + 8];
+	uint8_t *bytes = malloc(MAX + ALIGNMENTS), *end = bytes + MAX + ALIGNMENTS;
 
 	(void)state;
+	assert_non_null(bytes);
+	for (size_t i = 0; i < MAX + ALIGNMENTS; i++)
+		bytes[i] = rand_r(&seed) % 4 ? (uint8_t)rand_r(&seed) : 0xff;
 	for (size_t len = 0; len <= MAX; len++) {
-		for (size_t skew = 0; skew < 8; skew++) {
+		for (size_t skew = 0; skew < ALIGNMENTS; skew += len < 512 ? 1 : 5) {
 			size_t cut = (size_t)rand_r(&seed) % (len / 2 + 1) * 2;
-			uint8_t *p = bytes + skew;
-			uint16_t want;
+			const uint8_t *p = end - len - skew;
+			uint16_t want = naive_checksum(p, len);
 
-			for (size_t i = 0; i < len; i++)
-				p[i] = rand_r(&seed) % 4 ? (uint8_t)rand_r(&seed) : 0xff;
-			want = naive_checksum(p, len);
 			assert_int_equal(ip_sum_fold(ip_sum(0, p, len)), want);
 			assert_int_equal(ip_sum_fold(ip_sum(ip_sum(0, p, cut), p + cut, len - cut)), want);
 		}
 	}
+	free(bytes);
+}
+
+/* A sum is 0 of zeros only: 0 and 0xffff are the same to RFC 1071, but not to UDP. */
+static void checksum_of_nothing(void **state)
+{
+	uint8_t bytes[100] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		assert_int_equal(ip_sum(0, bytes, sizeof(bytes)), 0);
+		bytes[i] = 0xff;
+		bytes[i ^ 1] = 0xff;
+		assert_int_equal(ip_sum_fold(ip_sum(0, bytes, sizeof(bytes))), 0);
+		bytes[i] = bytes[i ^ 1] = 0;
+	}
+}
+
+static void pseudo_header(void **state)
+{
+	uint8_t p4[20] = { 0x45, [9] = 99, [12] = 192, 0, 2, 1, 198, 51, 100, 7 };
+	uint8_t p6[40] = { 0x60, [6] = 99, [8] = 0x20, 0x01, 0x0d, 0xb8, [23] = 5, 0xfd, [39] = 6 };
+
+	(void)state;
+	assert_int_equal(ip_sum_fold(ip_sum_pseudo(p4, 6)), naive_checksum((uint8_t[]){ 192, 0, 2, 1, 198, 51, 100, 7, 0, 6 }, 10));
+	assert_int_equal(ip_sum_fold(ip_sum_pseudo(p6, 17)),
+		naive_checksum((uint8_t[]){ 0x20, 0x01, 0x0d, 0xb8, 0, 5, 0xfd, 0, 0, 6, 0, 17 }, 12));
 }
 
 static void checksum_of_the_largest(void **state)
@@ -220,6 +247,8 @@ int main(void)
 		cmocka_unit_test(views_stay_inside),
 		cmocka_unit_test(checksum_vectors),
 		cmocka_unit_test(checksum_twin),
+		cmocka_unit_test(checksum_of_nothing),
+		cmocka_unit_test(pseudo_header),
 		cmocka_unit_test(checksum_of_the_largest),
 	};
 
