@@ -1,62 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The UDP sockets: batches of datagrams with what must be known of each - who sent it to which of our addresses, over which
- * interface, with which TOS - in control messages (ip(7), RFC 3542). Answers leave from the address that was asked.
+ * The UDP sockets, and receiving: batches of datagrams with what must be known of each - who sent it to which of our addresses,
+ * over which interface, with which TOS - in control messages (ip(7), RFC 3542). Answers leave from the address that was asked.
+ * Sending is in udp_send.c.
  *
  * Path MTU discovery is off (IP_PMTUDISC_DONT): like WireGuard's, outer packets have DF clear and may be fragmented on the way;
  * what ICMP claims about sizes is not believed.
  *
- * Control buffers are the kernel's to shorten, so they are set anew before every call. In one to be sent TOS comes
- * first and the local address last: to send once more without the address is to shorten it.
- *
- * sendmmsg(2) stops at the first datagram it cannot send and forgets why, if others went before it. Sending on from there
- * makes that one the first, which tells its error; it is judged alone and the rest goes on.
+ * Datagrams of one size and one path travel through the kernel as one (GRO); a control message tells the size. Control
+ * buffers are the kernel's to shorten, so they are set anew before every call.
  */
 #include "sys/udp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <stdbool.h>
+#include <netinet/udp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "sys/arena.h"
+#include "sys/steering.h"
+#include "sys/udp_inside.h"
 
 enum {
-	BUFFER_BYTES = 1 << 20,		/* of each socket, each way */
+	RECEIVE_BYTES = 512 << 10,	/* buffer of each socket, doubled by the kernel: some milliseconds at line rate. Four times as much
+					   and a busy receiver makes it the longest queue on the way */
+	SEND_BYTES = 1 << 20,		/* doubled by the kernel, which counts its own memory: some 30 full sends */
 	PORT_TRIES = 100,		/* kernel-chosen ports tried until one is free in both families */
 	PENDING_ERRORS_MAX = 16,	/* swallowed in one receive */
-	SEND_TRIES = 3,			/* of one datagram, after the first */
-	SEND_WAIT_MS = 5,		/* for room in the buffers, in one udp_send() */
-	/* Address and TOS of either family; the union of both. */
-	CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)),
-};
-
-/* One message header with all it points to, except the data. */
-struct envelope {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in sin;
-		struct sockaddr_in6 sin6;
-	} remote;
-	struct iovec iov;
-	_Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE];
+	SEGMENTS_SURE = 63,		/* datagrams in one send: kernels took 64, old ones counting a header too many, */
+	SEGMENTS_PROBED = 127,		/* then 128, since 6.9 and in later stable ones */
+	RECEIVE_HOT_BYTES = 128 << 10,	/* what a receive shall bring at most, so that it is still in the cache when opened */
+	VLEN_MIN = 2,
 };
 
 void udp_init(struct udp *u)
 {
-	*u = (struct udp){ .fd4 = -1, .fd6 = -1 };
+	*u = (struct udp){ .count = 0 };
+	for (size_t i = 0; i < UDP_LANES_MAX; i++)
+		u->lanes[i].fd4 = u->lanes[i].fd6 = u->lanes[i].full = -1;
+}
+
+static void close_sockets(struct udp *u)
+{
+	for (size_t i = 0; i < UDP_LANES_MAX; i++) {
+		struct udp_lane *l = &u->lanes[i];
+
+		if (l->fd4 >= 0)
+			close(l->fd4);
+		if (l->fd6 >= 0)
+			close(l->fd6);
+		l->fd4 = l->fd6 = -1;
+	}
 }
 
 void udp_close(struct udp *u)
 {
-	if (u->fd4 >= 0)
-		close(u->fd4);
-	if (u->fd6 >= 0)
-		close(u->fd6);
-	arena_unmap(u->arena);
+	close_sockets(u);
+	for (size_t i = 0; i < UDP_LANES_MAX; i++)
+		arena_unmap(u->lanes[i].arena);
 	udp_init(u);
 }
 
@@ -73,10 +78,10 @@ static int set_mark(int fd, uint32_t mark)
 /* FORCE goes past the system's limit and needs CAP_NET_ADMIN; else what the limit allows. */
 static void set_buffers(int fd)
 {
-	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES))
-		set_option(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
-	if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES))
-		set_option(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES))
+		set_option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES);
+	if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BYTES))
+		set_option(fd, SOL_SOCKET, SO_SNDBUF, SEND_BYTES);
 }
 
 static int set_options4(int fd)
@@ -116,8 +121,8 @@ static int bind_any(int fd, int family, uint16_t port)
 	return failed ? -errno : 0;
 }
 
-/* A socket of 'family' on 'port', or negative errno. */
-static int open_one(int family, uint16_t port, uint32_t fwmark)
+/* A socket of 'family' on 'port', beside others of ours if it shares. The descriptor, or negative errno. */
+static int open_one(int family, uint16_t port, uint32_t fwmark, bool share)
 {
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
 	int error;
@@ -128,6 +133,8 @@ static int open_one(int family, uint16_t port, uint32_t fwmark)
 	error = family == AF_INET ? set_options4(fd) : set_options6(fd);
 	if (!error && fwmark)
 		error = set_mark(fd, fwmark);
+	if (!error && share)
+		error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!error)
 		error = bind_any(fd, family, port);
 	if (error) {
@@ -146,60 +153,206 @@ static uint16_t port_of(int fd)
 	return ntohs(sin.sin_port);
 }
 
-/* Both sockets on 'port', or on one the kernel picks for the first of them. */
-static int open_both(struct udp *u, uint16_t port, uint32_t fwmark)
+/* Both sockets of the first lane on 'port', or on one the kernel picks for the first of them. Nobody else has it then. */
+static int open_first(struct udp *u, uint16_t port, uint32_t fwmark)
 {
-	int fd4, fd6;
+	struct udp_lane *l = &u->lanes[0];
+	int fd = open_one(AF_INET, port, fwmark, false);
 
-	fd4 = open_one(AF_INET, port, fwmark);
-	if (fd4 < 0)
-		return fd4;
-	u->port = port_of(fd4);
-	fd6 = open_one(AF_INET6, u->port, fwmark);
-	if (fd6 == -EAFNOSUPPORT)
-		fd6 = -1;	/* a kernel without IPv6 */
-	else if (fd6 < 0) {
-		close(fd4);
-		return fd6;
-	}
-	u->fd4 = fd4;
-	u->fd6 = fd6;
-	u->fwmark = fwmark;
+	if (fd < 0)
+		return fd;
+	l->fd4 = fd;
+	u->port = port_of(fd);
+	fd = open_one(AF_INET6, u->port, fwmark, false);
+	if (fd == -EAFNOSUPPORT)
+		return 0;	/* a kernel without IPv6 */
+	if (fd < 0)
+		return fd;
+	l->fd6 = fd;
 	return 0;
 }
 
-int udp_open(struct udp *u, uint16_t port, uint32_t fwmark)
+/*
+ * The others beside the first. Those are made to share only now: they were bound alone, so no foreign socket can have
+ * been there before, not even one that would have shared.
+ */
+static int open_others(struct udp *u, uint32_t fwmark, unsigned int lanes)
 {
-	int error;
+	for (int v6 = 0; v6 < 2; v6++) {
+		int first = v6 ? u->lanes[0].fd6 : u->lanes[0].fd4;
+		int error;
 
-	udp_init(u);
-	u->arena = arena_map();
-	if (!u->arena)
-		return -ENOMEM;
-	for (int i = 0; i < PORT_TRIES; i++) {
-		error = open_both(u, port, fwmark);
-		if (error != -EADDRINUSE || port)
+		if (first < 0)
+			continue;
+		error = set_option(first, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (error)
+			return error;
+		for (unsigned int i = 1; i < lanes; i++) {
+			int fd = open_one(v6 ? AF_INET6 : AF_INET, u->port, fwmark, true);
+
+			if (fd < 0)
+				return fd;
+			*(v6 ? &u->lanes[i].fd6 : &u->lanes[i].fd4) = fd;
+		}
+	}
+	return 0;
+}
+
+static int open_sockets(struct udp *u, uint16_t port, uint32_t fwmark, unsigned int lanes)
+{
+	int error = -EADDRINUSE;
+
+	for (int i = 0; i < PORT_TRIES && error == -EADDRINUSE; i++) {
+		error = open_first(u, port, fwmark);
+		if (!error && lanes > 1)
+			error = open_others(u, fwmark, lanes);
+		if (error)
+			close_sockets(u);
+		if (port)
 			break;
 	}
-	if (error)
+	return error;
+}
+
+static void steer(struct udp *u, unsigned int lanes)
+{
+	u->steered = !steering_attach(u->lanes[0].fd4, lanes);
+	if (u->lanes[0].fd6 >= 0)
+		u->steered &= !steering_attach(u->lanes[0].fd6, lanes);
+}
+
+/* Whether one send takes SEGMENTS_PROBED datagrams: by sending so many to oneself. Kernel versions do not tell, it was back-ported. */
+static bool takes_many(void)
+{
+	static const uint8_t data[SEGMENTS_PROBED];
+	struct sockaddr_in self = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(self);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = !bind(fd, (const struct sockaddr *)&self, sizeof(self)) &&
+	     !getsockname(fd, (struct sockaddr *)&self, &len) && !set_option(fd, SOL_UDP, UDP_SEGMENT, 1) &&
+	     sendto(fd, data, sizeof(data), 0, (const struct sockaddr *)&self, sizeof(self)) == sizeof(data);
+	close(fd);
+	return ok;
+}
+
+/* Whether the kernel knows the option. UDP_GRO could be set long before it could be asked for, and was of little use until then. */
+static bool knows(int fd, int option)
+{
+	int value;
+	socklen_t len = sizeof(value);
+
+	return !getsockopt(fd, SOL_UDP, option, &value, &len);
+}
+
+static void set_offloads(struct udp *u, unsigned int wanted)
+{
+	bool gso = wanted & OFFLOAD_GSO && knows(u->lanes[0].fd4, UDP_SEGMENT);
+	bool gro = wanted & OFFLOAD_GRO && knows(u->lanes[0].fd4, UDP_GRO);
+
+	for (unsigned int i = 0; i < u->count; i++) {
+		struct udp_lane *l = &u->lanes[i];
+
+		l->gso4 = gso;
+		l->gso6 = gso && l->fd6 >= 0;
+		l->gro = gro && !set_option(l->fd4, SOL_UDP, UDP_GRO, 1);
+		if (l->fd6 >= 0)
+			l->gro &= !set_option(l->fd6, SOL_UDP, UDP_GRO, 1);
+		gro &= l->gro;
+	}
+	u->offloads = (gso ? (unsigned int)OFFLOAD_GSO : 0) | (gro ? (unsigned int)OFFLOAD_GRO : 0);
+	u->segments_max = gso && takes_many() ? SEGMENTS_PROBED : SEGMENTS_SURE;
+}
+
+int udp_open(struct udp *u, uint16_t port, uint32_t fwmark, unsigned int lanes, unsigned int offloads_wanted)
+{
+	int error = 0;
+
+	udp_init(u);
+	if (!lanes || lanes > UDP_LANES_MAX)
+		return -EINVAL;
+	for (unsigned int i = 0; i < lanes; i++) {
+		u->lanes[i].arena = arena_map();
+		u->lanes[i].vlen = PACKET_BATCH;
+		if (!u->lanes[i].arena)
+			error = -ENOMEM;
+	}
+	if (!error)
+		error = open_sockets(u, port, fwmark, lanes);
+	if (error) {
 		udp_close(u);
+		return error;
+	}
+	u->count = lanes;
+	u->fwmark = fwmark;
+	if (lanes > 1)
+		steer(u, lanes);
+	set_offloads(u, offloads_wanted);
+	return 0;
+}
+
+static int set_marks(struct udp *u, uint32_t mark)
+{
+	int error = 0;
+
+	for (unsigned int i = 0; i < u->count && !error; i++) {
+		if (u->lanes[i].fd4 >= 0)
+			error = set_mark(u->lanes[i].fd4, mark);
+		if (!error && u->lanes[i].fd6 >= 0)
+			error = set_mark(u->lanes[i].fd6, mark);
+	}
 	return error;
 }
 
 int udp_set_fwmark(struct udp *u, uint32_t fwmark)
 {
-	int error = 0;
+	int error = set_marks(u, fwmark);
 
-	if (u->fd4 >= 0)
-		error = set_mark(u->fd4, fwmark);
-	if (!error && u->fd6 >= 0) {
-		error = set_mark(u->fd6, fwmark);
-		if (error && u->fd4 >= 0)
-			set_mark(u->fd4, u->fwmark);
-	}
-	if (!error)
+	if (error)
+		set_marks(u, u->fwmark);
+	else
 		u->fwmark = fwmark;
 	return error;
+}
+
+bool udp_is_open(const struct udp *u)
+{
+	return u->count > 0;
+}
+
+unsigned int udp_run_messages_max(const struct udp *u, unsigned int lane)
+{
+	return u->lanes[lane].gso4 || u->lanes[lane].gso6 ? u->segments_max : 1;
+}
+
+unsigned int udp_offloads(const struct udp *u)
+{
+	unsigned int offloads = u->offloads;
+
+	for (unsigned int i = 0; i < u->count; i++) {
+		const struct udp_lane *l = &u->lanes[i];
+
+		if (!l->gso4 || (l->fd6 >= 0 && !l->gso6))
+			offloads &= ~(unsigned int)OFFLOAD_GSO;
+	}
+	return offloads;
+}
+
+static uint64_t waiting(int fd)
+{
+	int bytes = 0;
+
+	if (fd < 0 || ioctl(fd, SIOCOUTQ, &bytes) || bytes < 0)
+		return 0;
+	return (uint64_t)bytes;
+}
+
+bool udp_room(const struct udp *u, unsigned int lane, uint64_t bytes_max)
+{
+	return waiting(u->lanes[lane].fd4) + waiting(u->lanes[lane].fd6) < bytes_max;
 }
 
 /*
@@ -297,6 +450,16 @@ static bool read_remote(const struct envelope *e, struct endpoint *remote)
 	return false;
 }
 
+/* The size of segments, where the kernel says that there are several and it can be true; else 0. */
+static uint32_t read_segment(const struct cmsghdr *c, uint32_t len)
+{
+	int size;
+
+	if (!cmsg_get(c, &size, sizeof(size)) || size <= 0 || (uint32_t)size >= len)
+		return 0;
+	return (len - 1) / (uint32_t)size < UDP_SEGMENTS_MAX ? (uint32_t)size : 0;
+}
+
 /* What arrived in one envelope. False: not whole, or from nowhere. */
 static bool read_envelope(const struct envelope *e, struct mmsghdr *m, struct dgram *d)
 {
@@ -308,6 +471,8 @@ static bool read_envelope(const struct envelope *e, struct mmsghdr *m, struct dg
 			read_cmsg4(c, d);
 		else if (c->cmsg_level == IPPROTO_IPV6)
 			read_cmsg6(c, d);
+		else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+			d->segment = read_segment(c, d->len);
 	}
 	return true;
 }
@@ -322,16 +487,37 @@ static void clear_envelope(struct envelope *e, struct mmsghdr *m, uint8_t *slot)
 	};
 }
 
-int udp_receive(struct udp *u, int fd, struct dgram out[PACKET_BATCH])
+/*
+ * How many messages to ask for next time, after 'n' of 'bytes' in all: what has been coming, up to RECEIVE_HOT_BYTES. More are
+ * asked for step by step, so that a burst of large ones does not touch all of the arena.
+ */
+static unsigned int next_vlen(unsigned int vlen, unsigned int n, size_t bytes)
 {
+	size_t fit = bytes ? RECEIVE_HOT_BYTES * (size_t)n / bytes : PACKET_BATCH;
+
+	if (fit < VLEN_MIN)
+		fit = VLEN_MIN;
+	if (fit <= vlen)
+		return (unsigned int)fit;
+	if (n < vlen)
+		return vlen;
+	if (fit > 2 * vlen)
+		fit = 2 * vlen;
+	return fit < PACKET_BATCH ? (unsigned int)fit : PACKET_BATCH;
+}
+
+int udp_receive(struct udp *u, unsigned int lane, int fd, struct dgram out[PACKET_BATCH])
+{
+	struct udp_lane *l = &u->lanes[lane];
 	struct envelope env[PACKET_BATCH];
 	struct mmsghdr msgs[PACKET_BATCH];
+	size_t bytes = 0;
 	int count = 0, n = -1;
 
-	for (size_t i = 0; i < PACKET_BATCH; i++)
-		clear_envelope(&env[i], &msgs[i], arena_slot(u->arena, i));
+	for (size_t i = 0; i < l->vlen; i++)
+		clear_envelope(&env[i], &msgs[i], arena_slot(l->arena, i));
 	for (int i = 0; n < 0; i++) {
-		n = recvmmsg(fd, msgs, PACKET_BATCH, MSG_DONTWAIT, NULL);
+		n = recvmmsg(fd, msgs, l->vlen, MSG_DONTWAIT, NULL);
 		if (n >= 0)
 			break;
 		if (errno == EAGAIN || (is_pending(errno) && i >= PENDING_ERRORS_MAX))
@@ -339,208 +525,12 @@ int udp_receive(struct udp *u, int fd, struct dgram out[PACKET_BATCH])
 		if (!is_pending(errno))
 			return -errno;
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		bytes += msgs[i].msg_len;
+		l->truncated += !!(msgs[i].msg_hdr.msg_flags & MSG_TRUNC);
 		count += read_envelope(&env[i], &msgs[i], &out[count]);
+	}
+	if (n > 0)
+		l->vlen = next_vlen(l->vlen, (unsigned int)n, bytes);
 	return count;
-}
-
-/* Messages of one family on their way out. */
-struct outgoing {
-	int fd;
-	int *wait_ms;			/* what is left for waiting in this udp_send() */
-	size_t count, refused;
-	struct mmsghdr msgs[PACKET_BATCH];
-	struct envelope env[PACKET_BATCH];
-	size_t bare_len[PACKET_BATCH];	/* of the control data without local address */
-};
-
-/* Append a control message. */
-static void put_cmsg(struct msghdr *m, struct envelope *e, int level, int type, const void *data, size_t len)
-{
-	struct cmsghdr *c = (struct cmsghdr *)(void *)(e->control + m->msg_controllen);
-
-	memset(c, 0, CMSG_SPACE(len));	/* the padding goes out too */
-	c->cmsg_level = level;
-	c->cmsg_type = type;
-	c->cmsg_len = CMSG_LEN(len);
-	memcpy(CMSG_DATA(c), data, len);
-	m->msg_controllen += CMSG_SPACE(len);
-	m->msg_control = e->control;
-}
-
-static void put_remote4(struct msghdr *m, struct envelope *e, const struct endpoint *remote)
-{
-	e->remote.sin = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(remote->port) };
-	memcpy(&e->remote.sin.sin_addr, remote->addr.bytes, sizeof(struct in_addr));
-	m->msg_namelen = sizeof(e->remote.sin);
-}
-
-static void put_local4(struct msghdr *m, struct envelope *e, const struct path_addr *path)
-{
-	struct in_pktinfo info = { .ipi_ifindex = 0 };
-
-	memcpy(&info.ipi_spec_dst, path->local.bytes, sizeof(info.ipi_spec_dst));
-	put_cmsg(m, e, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-}
-
-/* The interface, where an address means nothing without one; otherwise routes choose it. */
-static uint32_t scope_of(const struct path_addr *path)
-{
-	if (!ip_addr_is_link_local(&path->remote.addr) && !ip_addr_is_link_local(&path->local))
-		return 0;
-	return path->remote.scope ? path->remote.scope : path->ifindex;
-}
-
-static void put_remote6(struct msghdr *m, struct envelope *e, const struct path_addr *path)
-{
-	const struct endpoint *remote = &path->remote;
-
-	e->remote.sin6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(remote->port) };
-	memcpy(&e->remote.sin6.sin6_addr, remote->addr.bytes, sizeof(struct in6_addr));
-	if (ip_addr_is_link_local(&remote->addr))
-		e->remote.sin6.sin6_scope_id = scope_of(path);
-	m->msg_namelen = sizeof(e->remote.sin6);
-}
-
-static void put_local6(struct msghdr *m, struct envelope *e, const struct path_addr *path)
-{
-	struct in6_pktinfo info = { .ipi6_ifindex = scope_of(path) };
-
-	memcpy(&info.ipi6_addr, path->local.bytes, sizeof(info.ipi6_addr));
-	put_cmsg(m, e, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-}
-
-/* Write one datagram's envelope. */
-static void put_dgram(struct outgoing *o, const struct dgram *d)
-{
-	bool v4 = d->path.remote.addr.family == IP_V4;
-	struct msghdr *m = &o->msgs[o->count].msg_hdr;
-	struct envelope *e = &o->env[o->count];
-	int tos = d->tos;
-
-	e->iov = (struct iovec){ .iov_base = d->data, .iov_len = d->len };
-	*m = (struct msghdr){ .msg_name = &e->remote, .msg_iov = &e->iov, .msg_iovlen = 1 };
-	if (v4)
-		put_remote4(m, e, &d->path.remote);
-	else
-		put_remote6(m, e, &d->path);
-	if (tos && v4)
-		put_cmsg(m, e, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
-	else if (tos)
-		put_cmsg(m, e, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
-	o->bare_len[o->count] = m->msg_controllen;
-	if (d->path.local.family == d->path.remote.addr.family) {
-		if (v4)
-			put_local4(m, e, &d->path);
-		else
-			put_local6(m, e, &d->path);
-	}
-	o->count++;
-}
-
-/* Wait for room in the socket, within what is left. False: nothing is left, or there was none. */
-static bool wait_for_room(struct outgoing *o)
-{
-	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
-
-	if (*o->wait_ms <= 0)
-		return false;
-	if (poll(&p, 1, *o->wait_ms) <= 0) {
-		*o->wait_ms = 0;
-		return false;
-	}
-	--*o->wait_ms;
-	return true;
-}
-
-/* Whether sending message i once more can help after 'error', having made the difference. */
-static bool repair(struct outgoing *o, size_t i, int error)
-{
-	struct msghdr *m = &o->msgs[i].msg_hdr;
-
-	switch (error) {
-	case EINTR:
-	case ENOBUFS:
-	case ECONNREFUSED:	/* an older datagram's error; telling it cleared it */
-		return true;
-	case EAGAIN:
-		return wait_for_room(o);
-	case EINVAL:
-	case ENETUNREACH:
-	case EADDRNOTAVAIL:
-	case ENODEV:
-	case ENXIO:
-		/* The local address, or its interface, may be what is wrong. */
-		if (m->msg_controllen == o->bare_len[i])
-			return false;
-		m->msg_controllen = o->bare_len[i];
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* Message i could not be sent. */
-static bool send_again(struct outgoing *o, size_t i, int error)
-{
-	for (int tries = 0; tries < SEND_TRIES; tries++) {
-		if (!repair(o, i, error))
-			return false;
-		if (sendmsg(o->fd, &o->msgs[i].msg_hdr, MSG_DONTWAIT) >= 0)
-			return true;
-		error = errno;
-	}
-	return false;
-}
-
-static void flush(struct outgoing *o)
-{
-	size_t at = 0;
-
-	while (at < o->count) {
-		int n = sendmmsg(o->fd, o->msgs + at, (unsigned int)(o->count - at), MSG_DONTWAIT);
-
-		if (n > 0) {
-			at += (size_t)n;
-		} else {
-			o->refused += !send_again(o, at, errno);
-			at++;
-		}
-	}
-	o->count = 0;
-}
-
-/* Send those of the batch that are of 'family'. Returns how many were refused. */
-static size_t send_family(int fd, uint8_t family, const struct dgram *dgrams, size_t count, int *wait_ms)
-{
-	struct outgoing o;
-
-	o.fd = fd;
-	o.wait_ms = wait_ms;
-	o.count = o.refused = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (dgrams[i].path.remote.addr.family != family)
-			continue;
-		if (fd < 0) {
-			o.refused++;
-			continue;
-		}
-		put_dgram(&o, &dgrams[i]);
-		if (o.count == PACKET_BATCH)
-			flush(&o);
-	}
-	flush(&o);
-	return o.refused;
-}
-
-size_t udp_send(struct udp *u, const struct dgram *dgrams, size_t count)
-{
-	size_t refused = 0, nowhere = 0;
-	int wait_ms = SEND_WAIT_MS;
-
-	for (size_t i = 0; i < count; i++)
-		nowhere += dgrams[i].path.remote.addr.family == IP_NONE;
-	refused += send_family(u->fd4, IP_V4, dgrams, count, &wait_ms);
-	refused += send_family(u->fd6, IP_V6, dgrams, count, &wait_ms);
-	return refused + nowhere;
 }

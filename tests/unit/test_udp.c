@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The UDP sockets over loopback, in a network namespace with nothing else in it. */
+/* The UDP sockets: what they tell of datagrams, how they are set up, and the groups that lanes share. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,104 +10,7 @@
 
 #include <cmocka.h>
 
-#include <poll.h>
-
-#include "sandbox.h"
-#include "sys/udp.h"
-
-static struct ip_addr address(const char *text)
-{
-	struct ip_addr a = { .family = strchr(text, ':') ? IP_V6 : IP_V4 };
-
-	assert_int_equal(inet_pton(a.family == IP_V6 ? AF_INET6 : AF_INET, text, a.bytes), 1);
-	return a;
-}
-
-static struct dgram dgram_to(const char *to, uint16_t port, const char *text)
-{
-	return (struct dgram){
-		.data = (uint8_t *)(uintptr_t)text, .len = (uint32_t)strlen(text),
-		.path.remote = { .addr = address(to), .port = port },
-	};
-}
-
-static void assert_addr(const struct ip_addr *a, const char *text)
-{
-	struct ip_addr b = address(text);
-
-	assert_memory_equal(a, &b, sizeof(b));
-}
-
-static void assert_data(const struct dgram *d, const char *text)
-{
-	assert_int_equal(d->len, strlen(text));
-	assert_memory_equal(d->data, text, d->len);
-}
-
-static void wait_readable(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	assert_int_equal(poll(&p, 1, 2000), 1);
-}
-
-static int fd_of(const struct udp *u, const char *to)
-{
-	return strchr(to, ':') ? u->fd6 : u->fd4;
-}
-
-/* A socket of a stranger's. */
-static int plain_socket(int family)
-{
-	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const struct timeval limit = { .tv_sec = 2 };
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
-	return fd;
-}
-
-/* Bind a plain socket to the any-address of one family alone. */
-static int occupy(int family, uint16_t port)
-{
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = plain_socket(family), one = 1;
-
-	if (family == AF_INET6) {
-		assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
-		assert_int_equal(bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)), 0);
-	} else {
-		assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
-	}
-	return fd;
-}
-
-struct pair {
-	struct udp a, b;
-};
-
-static int setup(void **state)
-{
-	struct pair *p = test_malloc(sizeof(*p));
-
-	if (udp_open(&p->a, 0, 0) || udp_open(&p->b, 0, 0))
-		return -1;
-	*state = p;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct pair *p = *state;
-
-	udp_close(&p->a);
-	udp_close(&p->b);
-	assert_int_equal(p->a.fd4, -1);
-	assert_int_equal(p->a.fd6, -1);
-	test_free(p);
-	return 0;
-}
+#include "udpstage.h"
 
 static void tells_both_addresses(void **state)
 {
@@ -119,10 +23,10 @@ static void tells_both_addresses(void **state)
 		int fd = fd_of(&p->b, locals[i]);
 
 		d.path.local = d.path.remote.addr;
-		assert_int_equal(udp_receive(&p->b, fd, in), 0);
-		assert_int_equal(udp_send(&p->a, &d, 1), 0);
+		assert_int_equal(udp_receive(&p->b, 0, fd, in), 0);
+		assert_int_equal(send_all(&p->a, &d, 1), 0);
 		wait_readable(fd);
-		assert_int_equal(udp_receive(&p->b, fd, in), 1);
+		assert_int_equal(udp_receive(&p->b, 0, fd, in), 1);
 		assert_data(&in[0], "hello");
 		assert_addr(&in[0].path.remote.addr, locals[i]);
 		assert_int_equal(in[0].path.remote.port, p->a.port);
@@ -148,12 +52,12 @@ static void answers_from_the_address_asked(void **state)
 	inet_pton(AF_INET6, "fd00::5", &to6.sin6_addr);
 	assert_int_equal(sendto(fd4, "q", 1, 0, (struct sockaddr *)&to4, sizeof(to4)), 1);
 	assert_int_equal(sendto(fd6, "q", 1, 0, (struct sockaddr *)&to6, sizeof(to6)), 1);
-	wait_readable(p->a.fd4);
-	assert_int_equal(udp_receive(&p->a, p->a.fd4, in), 1);
-	assert_int_equal(udp_send(&p->a, in, 1), 0);
-	wait_readable(p->a.fd6);
-	assert_int_equal(udp_receive(&p->a, p->a.fd6, in), 1);
-	assert_int_equal(udp_send(&p->a, in, 1), 0);
+	wait_readable(p->a.lanes[0].fd4);
+	assert_int_equal(udp_receive(&p->a, 0, p->a.lanes[0].fd4, in), 1);
+	assert_int_equal(send_all(&p->a, in, 1), 0);
+	wait_readable(p->a.lanes[0].fd6);
+	assert_int_equal(udp_receive(&p->a, 0, p->a.lanes[0].fd6, in), 1);
+	assert_int_equal(send_all(&p->a, in, 1), 0);
 
 	len = sizeof(from4);
 	assert_int_equal(recvfrom(fd4, &c, 1, 0, (struct sockaddr *)&from4, &len), 1);
@@ -180,9 +84,9 @@ static void carries_tos(void **state)
 			if (i & 1)
 				out[i].path.local = address(to[f]);
 		}
-		assert_int_equal(udp_send(&p->a, out, 6), 0);
+		assert_int_equal(send_all(&p->a, out, 6), 0);
 		wait_readable(fd_of(&p->b, to[f]));
-		assert_int_equal(udp_receive(&p->b, fd_of(&p->b, to[f]), in), 6);
+		assert_int_equal(udp_receive(&p->b, 0, fd_of(&p->b, to[f]), in), 6);
 		for (size_t i = 0; i < 6; i++)
 			assert_int_equal(in[i].tos, values[i]);
 	}
@@ -201,19 +105,19 @@ static void long_batches_keep_order(void **state)
 		snprintf(text[i], sizeof(text[i]), "%d", i);
 		out[i] = dgram_to(i & 1 ? "::1" : "127.0.0.1", p->b.port, text[i]);
 	}
-	assert_int_equal(udp_send(&p->a, out, 2 * COUNT), 0);
+	assert_int_equal(send_all(&p->a, out, 2 * COUNT), 0);
 	for (int f = 0; f < 2; f++) {
-		int fd = f ? p->b.fd6 : p->b.fd4;
+		int fd = f ? p->b.lanes[0].fd6 : p->b.lanes[0].fd4;
 
 		for (int got = 0; got < COUNT;) {
-			int n = udp_receive(&p->b, fd, in);
+			int n = udp_receive(&p->b, 0, fd, in);
 
 			assert_int_equal(n, COUNT - got < PACKET_BATCH ? COUNT - got : PACKET_BATCH);
 			for (int i = 0; i < n; i++)
 				assert_data(&in[i], text[2 * (got + i) + f]);
 			got += n;
 		}
-		assert_int_equal(udp_receive(&p->b, fd, in), 0);
+		assert_int_equal(udp_receive(&p->b, 0, fd, in), 0);
 	}
 }
 
@@ -229,9 +133,9 @@ static void buffers_have_room(void **state)
 	memset(big, 0x5a, sizeof(big));
 	out[1].data = big;
 	out[1].len = sizeof(big);
-	assert_int_equal(udp_send(&p->a, out, 3), 0);
-	wait_readable(p->b.fd4);
-	assert_int_equal(udp_receive(&p->b, p->b.fd4, in), 3);
+	assert_int_equal(send_all(&p->a, out, 3), 0);
+	wait_readable(p->b.lanes[0].fd4);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 3);
 	assert_int_equal(in[0].len, 0);
 	assert_int_equal(in[1].len, sizeof(big));
 	assert_int_equal(in[2].len, 0);
@@ -264,13 +168,13 @@ static void failures_do_not_stop_the_batch(void **state)
 	out[8].tos = 0x28;
 	out[9].path.remote.addr = (struct ip_addr){ 0 };	/* nowhere */
 	out[11].path.remote.port = 0;				/* no port */
-	assert_int_equal(udp_send(&p->a, out, 12), 6);
-	wait_readable(p->b.fd6);
-	assert_int_equal(udp_receive(&p->b, p->b.fd4, in), 3);
+	assert_int_equal(send_all(&p->a, out, 12), 6);
+	wait_readable(p->b.lanes[0].fd6);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 3);
 	for (int i = 0; i < 3; i++)
 		assert_data(&in[i], "four");
 	assert_addr(&in[0].path.remote.addr, "127.0.0.1");
-	assert_int_equal(udp_receive(&p->b, p->b.fd6, in), 3);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd6, in), 3);
 	assert_addr(&in[1].path.remote.addr, "::1");
 	assert_int_equal(in[0].tos, 0);
 	assert_int_equal(in[1].tos, 0x28);
@@ -282,11 +186,11 @@ static void one_family_missing(void **state)
 	struct pair *p = *state;
 	struct dgram d[2] = { dgram_to("::1", p->b.port, "a"), dgram_to("127.0.0.1", p->b.port, "b") }, in[PACKET_BATCH];
 
-	close(p->a.fd6);
-	p->a.fd6 = -1;
-	assert_int_equal(udp_send(&p->a, d, 2), 1);
-	wait_readable(p->b.fd4);
-	assert_int_equal(udp_receive(&p->b, p->b.fd4, in), 1);
+	close(p->a.lanes[0].fd6);
+	p->a.lanes[0].fd6 = -1;
+	assert_int_equal(send_all(&p->a, d, 2), 1);
+	wait_readable(p->b.lanes[0].fd4);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 1);
 	assert_data(&in[0], "b");
 	assert_int_equal(udp_set_fwmark(&p->a, 9), 0);
 }
@@ -298,20 +202,20 @@ static void icmp_is_not_an_error(void **state)
 	struct dgram dead = dgram_to("127.0.0.1", 1, "x"), d = dgram_to("127.0.0.1", p->b.port, "y"), in[PACKET_BATCH];
 	int one = 1;
 
-	assert_int_equal(setsockopt(p->a.fd4, IPPROTO_IP, IP_RECVERR, &one, sizeof(one)), 0);
-	assert_int_equal(udp_send(&p->a, &dead, 1), 0);
-	assert_int_equal(udp_receive(&p->a, p->a.fd4, in), 0);
-	assert_int_equal(udp_send(&p->a, &dead, 1), 0);
-	assert_int_equal(udp_send(&p->a, &d, 1), 0);
-	wait_readable(p->b.fd4);
-	assert_int_equal(udp_receive(&p->b, p->b.fd4, in), 1);
+	assert_int_equal(setsockopt(p->a.lanes[0].fd4, IPPROTO_IP, IP_RECVERR, &one, sizeof(one)), 0);
+	assert_int_equal(send_all(&p->a, &dead, 1), 0);
+	assert_int_equal(udp_receive(&p->a, 0, p->a.lanes[0].fd4, in), 0);
+	assert_int_equal(send_all(&p->a, &dead, 1), 0);
+	assert_int_equal(send_all(&p->a, &d, 1), 0);
+	wait_readable(p->b.lanes[0].fd4);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 1);
 	assert_data(&in[0], "y");
 
 	d.path.remote.port = p->a.port;
-	assert_int_equal(udp_send(&p->a, &dead, 1), 0);
-	assert_int_equal(udp_send(&p->b, &d, 1), 0);
-	wait_readable(p->a.fd4);
-	assert_int_equal(udp_receive(&p->a, p->a.fd4, in), 1);
+	assert_int_equal(send_all(&p->a, &dead, 1), 0);
+	assert_int_equal(send_all(&p->b, &d, 1), 0);
+	wait_readable(p->a.lanes[0].fd4);
+	assert_int_equal(udp_receive(&p->a, 0, p->a.lanes[0].fd4, in), 1);
 	assert_data(&in[0], "y");
 }
 
@@ -320,7 +224,7 @@ static void closed_socket_is_an_error(void **state)
 	struct pair *p = *state;
 	struct dgram in[PACKET_BATCH];
 
-	assert_int_equal(udp_receive(&p->a, -1, in), -EBADF);
+	assert_int_equal(udp_receive(&p->a, 0, -1, in), -EBADF);
 }
 
 static void link_local_has_a_scope(void **state)
@@ -330,16 +234,16 @@ static void link_local_has_a_scope(void **state)
 	struct dgram d = dgram_to("fe80::5", p->b.port, "ll"), in[PACKET_BATCH];
 
 	d.path.remote.scope = lo;
-	assert_int_equal(udp_send(&p->a, &d, 1), 0);
-	wait_readable(p->b.fd6);
-	assert_int_equal(udp_receive(&p->b, p->b.fd6, in), 1);
+	assert_int_equal(send_all(&p->a, &d, 1), 0);
+	wait_readable(p->b.lanes[0].fd6);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd6, in), 1);
 	assert_addr(&in[0].path.local, "fe80::5");
 	assert_int_equal(in[0].path.remote.scope, lo);
 
 	/* The answer goes from and to fe80::5 with the interface twice. */
-	assert_int_equal(udp_send(&p->b, in, 1), 0);
-	wait_readable(p->a.fd6);
-	assert_int_equal(udp_receive(&p->a, p->a.fd6, in), 1);
+	assert_int_equal(send_all(&p->b, in, 1), 0);
+	wait_readable(p->a.lanes[0].fd6);
+	assert_int_equal(udp_receive(&p->a, 0, p->a.lanes[0].fd6, in), 1);
 	assert_data(&in[0], "ll");
 	assert_addr(&in[0].path.remote.addr, "fe80::5");
 
@@ -347,9 +251,9 @@ static void link_local_has_a_scope(void **state)
 	d = dgram_to("fd00::5", p->b.port, "gl");
 	d.path.local = address("fe80::5");
 	d.path.ifindex = lo;
-	assert_int_equal(udp_send(&p->a, &d, 1), 0);
-	wait_readable(p->b.fd6);
-	assert_int_equal(udp_receive(&p->b, p->b.fd6, in), 1);
+	assert_int_equal(send_all(&p->a, &d, 1), 0);
+	wait_readable(p->b.lanes[0].fd6);
+	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd6, in), 1);
 	assert_addr(&in[0].path.remote.addr, "fe80::5");
 }
 
@@ -376,18 +280,18 @@ static void sockets_are_set_up(void **state)
 	struct udp u;
 
 	(void)state;
-	assert_int_equal(udp_open(&u, 0, 0xcafe1234), 0);
-	assert_int_equal(mark_of(u.fd4), 0xcafe1234);
-	assert_int_equal(mark_of(u.fd6), 0xcafe1234);
+	assert_int_equal(udp_open(&u, 0, 0xcafe1234, 1, OFFLOAD_ALL), 0);
+	assert_int_equal(mark_of(u.lanes[0].fd4), 0xcafe1234);
+	assert_int_equal(mark_of(u.lanes[0].fd6), 0xcafe1234);
 	assert_int_equal(udp_set_fwmark(&u, 0), 0);
-	assert_int_equal(mark_of(u.fd4), 0);
-	assert_int_equal(mark_of(u.fd6), 0);
+	assert_int_equal(mark_of(u.lanes[0].fd4), 0);
+	assert_int_equal(mark_of(u.lanes[0].fd6), 0);
 	assert_int_equal(u.fwmark, 0);
-	assert_int_equal(option_of(u.fd4, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_DONT);
-	assert_int_equal(option_of(u.fd6, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_DONT);
-	assert_int_equal(option_of(u.fd6, IPPROTO_IPV6, IPV6_V6ONLY), 1);
-	assert_true(option_of(u.fd4, SOL_SOCKET, SO_RCVBUF) >= 1 << 20);
-	assert_true(option_of(u.fd6, SOL_SOCKET, SO_SNDBUF) >= 1 << 20);
+	assert_int_equal(option_of(u.lanes[0].fd4, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_DONT);
+	assert_int_equal(option_of(u.lanes[0].fd6, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_DONT);
+	assert_int_equal(option_of(u.lanes[0].fd6, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	assert_true(option_of(u.lanes[0].fd4, SOL_SOCKET, SO_RCVBUF) >= 1 << 20);
+	assert_int_equal(option_of(u.lanes[0].fd6, SOL_SOCKET, SO_SNDBUF), 2 << 20);
 	udp_close(&u);
 }
 
@@ -397,20 +301,20 @@ static void ports(void **state)
 	struct udp u, v;
 
 	(void)state;
-	assert_int_equal(udp_open(&u, 0, 0), 0);
+	assert_int_equal(udp_open(&u, 0, 0, 1, OFFLOAD_ALL), 0);
 	assert_true(u.port > 0);
-	assert_int_equal(udp_open(&v, u.port, 0), -EADDRINUSE);
-	assert_int_equal(v.fd4, -1);
-	assert_int_equal(v.fd6, -1);
-	assert_null(v.arena);
+	assert_int_equal(udp_open(&v, u.port, 0, 1, OFFLOAD_ALL), -EADDRINUSE);
+	assert_int_equal(v.lanes[0].fd4, -1);
+	assert_int_equal(v.lanes[0].fd6, -1);
+	assert_null(v.lanes[0].arena);
 	udp_close(&u);
 
 	for (int i = 0; i < 2; i++) {
 		int fd = occupy(families[i], 40123);
 
-		assert_int_equal(udp_open(&u, 40123, 0), -EADDRINUSE);
+		assert_int_equal(udp_open(&u, 40123, 0, 1, OFFLOAD_ALL), -EADDRINUSE);
 		close(fd);
-		assert_int_equal(udp_open(&u, 40123, 0), 0);	/* and nothing of the failure is left */
+		assert_int_equal(udp_open(&u, 40123, 0, 1, OFFLOAD_ALL), 0);	/* and nothing of the failure is left */
 		assert_int_equal(u.port, 40123);
 		udp_close(&u);
 	}
@@ -429,21 +333,99 @@ static void set_port_range(const char *range)
 static void port_0_is_free_in_both(void **state)
 {
 	struct udp u;
-	int taken[2];
+	int taken[2], lowest;
 
 	(void)state;
 	set_port_range("40200 40201");
 	taken[0] = occupy(AF_INET6, 40200);
 	for (int i = 0; i < 8; i++) {
-		assert_int_equal(udp_open(&u, 0, 0), 0);
+		assert_int_equal(udp_open(&u, 0, 0, 1, OFFLOAD_ALL), 0);
 		assert_int_equal(u.port, 40201);
 		udp_close(&u);
 	}
 	taken[1] = occupy(AF_INET6, 40201);
-	assert_int_equal(udp_open(&u, 0, 0), -EADDRINUSE);
+	lowest = dup(0);
+	close(lowest);
+	assert_int_equal(udp_open(&u, 0, 0, 1, OFFLOAD_ALL), -EADDRINUSE);
+	assert_int_equal(dup(0), lowest);	/* none of the attempts left a socket behind */
+	close(lowest);
 	close(taken[0]);
 	close(taken[1]);
 	set_port_range("32768 60999");
+}
+
+/*
+ * Lanes.
+ */
+
+static void lanes_share_a_port(void **state)
+{
+	enum { LANES = 4 };
+	struct udp u, v;
+	struct pair *p = *state;
+
+	udp_init(&u);
+	assert_false(udp_is_open(&u));
+	assert_int_equal(udp_open(&u, 0, 0, 0, 0), -EINVAL);
+	assert_int_equal(udp_open(&u, 0, 0, UDP_LANES_MAX + 1, 0), -EINVAL);
+	assert_int_equal(udp_open(&u, 0, 0xbeef, LANES, OFFLOAD_ALL), 0);
+	assert_true(udp_is_open(&u));
+	assert_int_equal(u.count, LANES);
+	assert_true(u.steered);
+	for (unsigned int i = 0; i < LANES; i++) {
+		assert_int_equal(mark_of(u.lanes[i].fd4), 0xbeef);
+		assert_int_equal(mark_of(u.lanes[i].fd6), 0xbeef);
+	}
+	assert_int_equal(udp_set_fwmark(&u, 7), 0);
+	assert_int_equal(mark_of(u.lanes[LANES - 1].fd6), 7);
+	assert_int_equal(u.lanes[LANES].fd4, -1);
+
+	/* Data for each sub-session arrives in its lane, in either family, and leaves from the port they share. */
+	for (unsigned int i = 1; i < 9; i++) {
+		uint8_t message[32] = { 4, 0, 0, 0, (uint8_t)i };
+		const char *to = i & 4 ? "::1" : "127.0.0.1";
+		struct dgram d = dgram_to(to, u.port, ""), in[PACKET_BATCH];
+		unsigned int lane = i % LANES;
+		struct udp_stats stats = { 0 };
+		size_t unsent;
+
+		d.data = message;
+		d.len = sizeof(message);
+		assert_int_equal(send_all(&p->a, &d, 1), 0);
+		wait_readable(i & 4 ? u.lanes[lane].fd6 : u.lanes[lane].fd4);
+		assert_int_equal(udp_receive(&u, lane, i & 4 ? u.lanes[lane].fd6 : u.lanes[lane].fd4, in), 1);
+		assert_int_equal(udp_send(&u, lane, in, 1, &stats, &unsent), 0);
+		wait_readable(fd_of(&p->a, to));
+		assert_int_equal(udp_receive(&p->a, 0, fd_of(&p->a, to), in), 1);
+		assert_int_equal(in[0].path.remote.port, u.port);
+	}
+	/* A second node does not join. */
+	for (unsigned int lanes = 1; lanes < 3; lanes++) {
+		assert_int_equal(udp_open(&v, u.port, 0, lanes, OFFLOAD_ALL), -EADDRINUSE);
+		assert_false(udp_is_open(&v));
+	}
+	udp_close(&u);
+	assert_int_equal(u.lanes[LANES - 1].fd4, -1);
+}
+
+/* Nor do we join a stranger who would share the port, in whichever family. */
+static void sharing_strangers_keep_us_out(void **state)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct udp u;
+	int one = 1;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int fd = occupy(families[i], 40124);
+
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+		assert_int_equal(udp_open(&u, 40124, 0, 4, OFFLOAD_ALL), -EADDRINUSE);
+		assert_int_equal(u.lanes[0].fd4, -1);
+		close(fd);
+		assert_int_equal(udp_open(&u, 40124, 0, 4, OFFLOAD_ALL), 0);
+		udp_close(&u);
+	}
 }
 
 int main(void)
@@ -459,18 +441,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(icmp_is_not_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed_socket_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(link_local_has_a_scope, setup, teardown),
+		cmocka_unit_test_setup_teardown(lanes_share_a_port, setup, teardown),
+		cmocka_unit_test(sharing_strangers_keep_us_out),
 		cmocka_unit_test(sockets_are_set_up),
 		cmocka_unit_test(ports),
 		cmocka_unit_test(port_0_is_free_in_both),
 	};
-	int fd;
 
-	sandbox_network();
-	fd = socket(AF_INET6, SOCK_DGRAM, 0);
-	if (fd < 0)
-		sandbox_skip("IPv6");
-	close(fd);
-	sandbox_address6("lo", "fd00::5", 128);
-	sandbox_address6("lo", "fe80::5", 64);
+	prepare();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

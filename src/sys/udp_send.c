@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sending. Datagrams of one size and one path go to the kernel as one, with a UDP_SEGMENT control message (GSO). A send of many is not
+ * fragmented, it is refused when one of them exceeds the MTU, so what is refused is sent once more one by one; EIO says that
+ * this socket's device cannot do it at all. A UDP_SEGMENT for a single datagram is never sent: Linux 6.11 made bad
+ * checksums of it.
+ *
+ * In a control buffer the local address comes last: to send once more without the address is to shorten it.
+ *
+ * sendmmsg(2) stops at the first message it cannot send and forgets why, if others went before it. Sending on from there
+ * makes that one the first, which tells its error; it is judged alone and the rest goes on - unless the socket is full: that
+ * is how the queue above learns to hold back, so there we stop and say where.
+ */
+#include "sys/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "sys/udp_inside.h"
+
+enum {
+	SEND_TRIES = 3,			/* of one message, after the first */
+	SEND_WAITS = 5,			/* of a millisecond each, for room in the buffers, where we wait at all */
+	SEND_BYTES_MAX4 = 65507,	/* one send, whatever the number of datagrams */
+	SEND_BYTES_MAX6 = 65487,
+};
+
+/* A part of a dgram that goes in one message. */
+struct part {
+	size_t dgram;
+	uint32_t offset, len;
+	bool many;			/* more than one datagram */
+};
+
+/* Messages of one socket on their way out. */
+struct outgoing {
+	int fd;
+	bool v4;
+	_Atomic bool *gso;
+	unsigned int segments_max;
+	const struct dgram *dgrams;
+	struct udp_stats *stats;
+	size_t count, refused;
+	struct part parts[PACKET_BATCH];
+	struct mmsghdr msgs[PACKET_BATCH];
+	struct envelope env[PACKET_BATCH];
+	size_t bare_len[PACKET_BATCH];	/* of the control data without local address */
+};
+
+/* Append a control message. */
+static void put_cmsg(struct msghdr *m, struct envelope *e, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)(e->control + m->msg_controllen);
+
+	memset(c, 0, CMSG_SPACE(len));	/* the padding goes out too */
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	m->msg_controllen += CMSG_SPACE(len);
+	m->msg_control = e->control;
+}
+
+static void put_remote4(struct msghdr *m, struct envelope *e, const struct endpoint *remote)
+{
+	e->remote.sin = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(remote->port) };
+	memcpy(&e->remote.sin.sin_addr, remote->addr.bytes, sizeof(struct in_addr));
+	m->msg_namelen = sizeof(e->remote.sin);
+}
+
+static void put_local4(struct msghdr *m, struct envelope *e, const struct path_addr *path)
+{
+	struct in_pktinfo info = { .ipi_ifindex = 0 };
+
+	memcpy(&info.ipi_spec_dst, path->local.bytes, sizeof(info.ipi_spec_dst));
+	put_cmsg(m, e, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+}
+
+/* The interface, where an address means nothing without one; otherwise routes choose it. */
+static uint32_t scope_of(const struct path_addr *path)
+{
+	if (!ip_addr_is_link_local(&path->remote.addr) && !ip_addr_is_link_local(&path->local))
+		return 0;
+	return path->remote.scope ? path->remote.scope : path->ifindex;
+}
+
+static void put_remote6(struct msghdr *m, struct envelope *e, const struct path_addr *path)
+{
+	const struct endpoint *remote = &path->remote;
+
+	e->remote.sin6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(remote->port) };
+	memcpy(&e->remote.sin6.sin6_addr, remote->addr.bytes, sizeof(struct in6_addr));
+	if (ip_addr_is_link_local(&remote->addr))
+		e->remote.sin6.sin6_scope_id = scope_of(path);
+	m->msg_namelen = sizeof(e->remote.sin6);
+}
+
+static void put_local6(struct msghdr *m, struct envelope *e, const struct path_addr *path)
+{
+	struct in6_pktinfo info = { .ipi6_ifindex = scope_of(path) };
+
+	memcpy(&info.ipi6_addr, path->local.bytes, sizeof(info.ipi6_addr));
+	put_cmsg(m, e, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+}
+
+/* Write message i: one part with its envelope. */
+static void put_part(struct outgoing *o, size_t i, const struct part *part)
+{
+	const struct dgram *d = &o->dgrams[part->dgram];
+	struct msghdr *m = &o->msgs[i].msg_hdr;
+	struct envelope *e = &o->env[i];
+	int tos = d->tos;
+
+	e->iov = (struct iovec){ .iov_base = d->data + part->offset, .iov_len = part->len };
+	*m = (struct msghdr){ .msg_name = &e->remote, .msg_iov = &e->iov, .msg_iovlen = 1 };
+	if (o->v4)
+		put_remote4(m, e, &d->path.remote);
+	else
+		put_remote6(m, e, &d->path);
+	if (tos && o->v4)
+		put_cmsg(m, e, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	else if (tos)
+		put_cmsg(m, e, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	if (part->many) {
+		uint16_t size = (uint16_t)d->segment;
+
+		put_cmsg(m, e, SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
+	}
+	o->bare_len[i] = m->msg_controllen;
+	if (d->path.local.family == d->path.remote.addr.family) {
+		if (o->v4)
+			put_local4(m, e, &d->path);
+		else
+			put_local6(m, e, &d->path);
+	}
+}
+
+/* Datagrams in 'len' bytes of a dgram. */
+static size_t datagrams(const struct dgram *d, uint32_t len)
+{
+	return d->segment && len ? (len - 1) / d->segment + 1 : 1;
+}
+
+size_t udp_messages(const struct dgram *dgrams, size_t count)
+{
+	size_t messages = 0;
+
+	for (size_t i = 0; i < count; i++)
+		messages += datagrams(&dgrams[i], dgrams[i].len);
+	return messages;
+}
+
+/* What of a dgram can go in the next message. */
+static struct part next_part(const struct outgoing *o, size_t dgram, uint32_t offset)
+{
+	const struct dgram *d = &o->dgrams[dgram];
+	struct part part = { .dgram = dgram, .offset = offset, .len = d->len - offset };
+	uint32_t bytes_max = o->v4 ? SEND_BYTES_MAX4 : SEND_BYTES_MAX6;
+	uint32_t most;
+
+	if (!d->segment || part.len <= d->segment)
+		return part;
+	most = bytes_max / d->segment;
+	if (most > o->segments_max)
+		most = o->segments_max;
+	if (most < 2 || !*o->gso)
+		most = 1;
+	if (part.len > most * d->segment)
+		part.len = most * d->segment;
+	part.many = part.len > d->segment;
+	return part;
+}
+
+static bool wait_for_room(int fd, int wait_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, wait_ms) > 0;
+}
+
+/* Whether sending message i once more can help after 'error', having made the difference. */
+static bool repair(struct outgoing *o, size_t i, int error)
+{
+	struct msghdr *m = &o->msgs[i].msg_hdr;
+
+	switch (error) {
+	case EINTR:
+	case ENOBUFS:
+	case ECONNREFUSED:	/* an older datagram's error; telling it cleared it */
+		return true;
+	case EINVAL:
+	case ENETUNREACH:
+	case EADDRNOTAVAIL:
+	case ENODEV:
+	case ENXIO:
+		/* The local address, or its interface, may be what is wrong. */
+		if (m->msg_controllen == o->bare_len[i])
+			return false;
+		m->msg_controllen = o->bare_len[i];
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Message i could not be sent: 0 when it could after all, else what is wrong with it. */
+static int send_again(struct outgoing *o, size_t i, int error)
+{
+	for (int tries = 0; tries < SEND_TRIES && repair(o, i, error); tries++) {
+		if (sendmsg(o->fd, &o->msgs[i].msg_hdr, MSG_DONTWAIT) >= 0)
+			return 0;
+		error = errno;
+	}
+	return error;
+}
+
+/* One datagram of what was message i, in its place. False: refused. */
+static bool send_single(struct outgoing *o, size_t i, const struct part *part, int *waits)
+{
+	int error;
+
+	do {
+		put_part(o, i, part);
+		error = sendmsg(o->fd, &o->msgs[i].msg_hdr, MSG_DONTWAIT) < 0 ? errno : 0;
+		if (error)
+			error = send_again(o, i, error);
+	} while (error == EAGAIN && (*waits)-- > 0 && wait_for_room(o->fd, 1));
+	return !error;
+}
+
+/* Message i was refused because it holds many datagrams. They go one by one, and we wait for room: this is rare. */
+static void send_split(struct outgoing *o, size_t i)
+{
+	const struct part whole = o->parts[i];
+	uint32_t size = o->dgrams[whole.dgram].segment;
+	int waits = SEND_WAITS;
+
+	o->stats->split++;
+	for (uint32_t done = 0; done < whole.len; done += size) {
+		struct part part = { .dgram = whole.dgram, .offset = whole.offset + done, .len = whole.len - done };
+
+		if (part.len > size)
+			part.len = size;
+		o->refused += !send_single(o, i, &part, &waits);
+	}
+}
+
+/* Deal with message i, which failed with 'error'. False: there is no room, and it is as if never tried. */
+static bool settle(struct outgoing *o, size_t i, int error)
+{
+	const struct part *part = &o->parts[i];
+
+	error = send_again(o, i, error);
+	if (error == EAGAIN) {
+		o->stats->full++;
+		return false;
+	}
+	if (!error) {
+		o->stats->supers += part->many;
+		return true;
+	}
+	if (part->many && (error == EIO || error == EMSGSIZE || error == EINVAL)) {
+		if (error == EIO && *o->gso) {
+			*o->gso = false;
+			o->stats->gso_off++;
+		}
+		send_split(o, i);
+		return true;
+	}
+	o->refused += datagrams(&o->dgrams[part->dgram], part->len);
+	return true;
+}
+
+/* Send the messages. Returns how many are dealt with; fewer than there are: the socket is full. */
+static size_t flush(struct outgoing *o)
+{
+	size_t at = 0;
+
+	while (at < o->count) {
+		int n = sendmmsg(o->fd, o->msgs + at, (unsigned int)(o->count - at), MSG_DONTWAIT);
+
+		if (n > 0) {
+			for (int i = 0; i < n; i++)
+				o->stats->supers += o->parts[at++].many;
+			continue;
+		}
+		if (!settle(o, at, errno))
+			break;
+		at++;
+	}
+	return at;
+}
+
+/* Where one is in a batch. */
+struct cursor {
+	size_t dgram;
+	uint32_t offset;
+};
+
+/* Messages from the cursor on, of the family there, as many as go at once. */
+static void fill(struct outgoing *o, size_t count, struct cursor *at)
+{
+	const uint8_t family = o->v4 ? IP_V4 : IP_V6;
+
+	o->count = 0;
+	while (o->count < PACKET_BATCH && at->dgram < count && o->dgrams[at->dgram].path.remote.addr.family == family) {
+		struct part part = next_part(o, at->dgram, at->offset);
+
+		o->parts[o->count] = part;
+		put_part(o, o->count++, &part);
+		at->offset += part.len;
+		if (at->offset == o->dgrams[at->dgram].len)
+			*at = (struct cursor){ .dgram = at->dgram + 1 };
+	}
+}
+
+/* The socket for a dgram. False: none, or it goes nowhere. */
+static bool choose_socket(struct outgoing *o, struct udp_lane *l, const struct dgram *d)
+{
+	uint8_t family = d->path.remote.addr.family;
+
+	o->v4 = family == IP_V4;
+	o->fd = o->v4 ? l->fd4 : l->fd6;
+	o->gso = o->v4 ? &l->gso4 : &l->gso6;
+	return o->fd >= 0 && family != IP_NONE;
+}
+
+size_t udp_send(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t count, struct udp_stats *stats,
+		size_t *unsent)
+{
+	struct outgoing o;
+	struct cursor at = { .dgram = 0 };
+
+	o.dgrams = dgrams;
+	o.stats = stats;
+	o.segments_max = u->segments_max;
+	o.refused = 0;
+	while (at.dgram < count) {
+		size_t sent;
+
+		if (!choose_socket(&o, &u->lanes[lane], &dgrams[at.dgram])) {
+			o.refused += udp_messages(&dgrams[at.dgram], 1);
+			at.dgram++;
+			continue;
+		}
+		fill(&o, count, &at);
+		sent = flush(&o);
+		if (sent < o.count) {
+			struct dgram *first = &dgrams[o.parts[sent].dgram];
+
+			first->data += o.parts[sent].offset;
+			first->len -= o.parts[sent].offset;
+			u->lanes[lane].full = o.fd;
+			*unsent = o.parts[sent].dgram;
+			return o.refused;
+		}
+	}
+	*unsent = count;
+	return o.refused;
+}
+
+bool udp_wait(const struct udp *u, unsigned int lane, int wait_ms)
+{
+	return wait_for_room(u->lanes[lane].full, wait_ms);
+}
+
+size_t udp_send_waiting(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t count)
+{
+	struct udp_stats stats = { 0 };
+	size_t refused = 0, at = 0;
+
+	for (int waits = 0; waits <= SEND_WAITS; waits++) {
+		size_t unsent;
+
+		refused += udp_send(u, lane, dgrams + at, count - at, &stats, &unsent);
+		at += unsent;
+		if (at == count)
+			return refused;
+		udp_wait(u, lane, 1);
+	}
+	return refused + udp_messages(dgrams + at, count - at);
+}
