@@ -128,6 +128,40 @@ static void heading(struct page *p, enum term_style style, const char *kind, con
 	text_add(p->out, "\n");
 }
 
+/* What is on, and behind it what is off. */
+static void offloads_text(struct page *p, const Meshd__Status *s)
+{
+	struct text value = { 0 };
+	const char *before = "";
+
+	for (int on = 1; on >= 0; on--) {
+		for (size_t i = 0; i < s->n_offloads; i++)
+			if (s->offloads[i]->on == on) {
+				text_addf(&value, "%s%s", before, s->offloads[i]->name);
+				before = ", ";
+			}
+		before = value.len ? "; off: " : "none; off: ";
+	}
+	if (s->n_offloads)
+		row(p, "offloads", "%s", value.s ? value.s : "");
+	text_done(&value);
+}
+
+/* How the packets are spread over several lanes. */
+static void lanes_text(struct page *p, const Meshd__Status *s)
+{
+	uint64_t total = s->rx_packets + s->tx_packets;
+	struct text value = { 0 };
+
+	for (size_t i = 0; i < s->n_lanes && total; i++)
+		text_addf(&value, "%s%.0f %%", i ? ", " : "",
+			  100.0 * (double)(s->lanes[i]->rx_packets + s->lanes[i]->tx_packets) / (double)total);
+	if (s->n_lanes > 1 && value.len)
+		row(p, "lanes", "%s of the packets%s", value.s,
+		    s->one_queue ? "; one reads the TUN for all, which could not be steered" : "");
+	text_done(&value);
+}
+
 static void interface_text(struct page *p, const Meshd__Status *s)
 {
 	char key[KEY_BASE64_MAX], uptime[TERM_TEXT_MAX], rss[TERM_TEXT_MAX];
@@ -143,6 +177,8 @@ static void interface_text(struct page *p, const Meshd__Status *s)
 	row(p, "packets", "%" PRIu64 " received, %" PRIu64 " sent", s->rx_packets, s->tx_packets);
 	row(p, "handshakes", "%" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " completed", s->handshakes_sent,
 	    s->handshakes_received, s->handshakes_done);
+	offloads_text(p, s);
+	lanes_text(p, s);
 	row(p, "daemon", "meshd %s, running for %s; %" PRIu32 " worker%s, %s, %s of memory", s->version,
 	    term_duration(s->uptime_s, uptime), s->workers, s->workers == 1 ? "" : "s", s->aead, term_size(s->rss_bytes, rss));
 }
@@ -392,6 +428,29 @@ static void peer_json(struct json *j, const Meshd__Status *s, const Meshd__Peer 
 	json_object_end(j);
 }
 
+static void offloads_json(struct json *j, const Meshd__Status *s)
+{
+	json_object(j, "offloads");
+	for (size_t i = 0; i < s->n_offloads; i++)
+		json_bool(j, s->offloads[i]->name, s->offloads[i]->on);
+	json_object_end(j);
+}
+
+static void lanes_json(struct json *j, const Meshd__Status *s)
+{
+	json_array(j, "lanes");
+	for (size_t i = 0; i < s->n_lanes; i++) {
+		json_object(j, NULL);
+		json_uint(j, "rx_packets", s->lanes[i]->rx_packets);
+		json_uint(j, "tx_packets", s->lanes[i]->tx_packets);
+		json_uint(j, "handed_over", s->lanes[i]->handed_over);
+		json_uint(j, "strays", s->lanes[i]->strays);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	json_bool(j, "one_queue", s->one_queue);
+}
+
 static void interface_json(struct json *j, const Meshd__Status *s)
 {
 	char key[KEY_BASE64_MAX];
@@ -412,6 +471,8 @@ static void interface_json(struct json *j, const Meshd__Status *s)
 	json_int(j, "now_ms", to_ms(s->now_ns));
 	json_uint(j, "uptime_s", s->uptime_s);
 	json_uint(j, "workers", s->workers);
+	offloads_json(j, s);
+	lanes_json(j, s);
 	json_string_or_null(j, "aead", s->aead);
 	json_uint(j, "rss_bytes", s->rss_bytes);
 }

@@ -195,6 +195,18 @@ int cmd_up(int argc, char **argv)
 
 /* ---- down ---- */
 
+/* It is down; the parent may have left word of what went wrong on the way. */
+static int hear_note(const char *name)
+{
+	struct text note = { 0 };
+	int status = CLI_DONE;
+
+	if (runfile_take_note(name, &note))
+		status = cli_fail("%s: it is down, but %s", name, note.s ? note.s : "something went wrong");
+	text_done(&note);
+	return status;
+}
+
 /* The parent is there and its daemon does not answer: a signal does the same. */
 static int ask_down(const char *name, int holder)
 {
@@ -208,6 +220,8 @@ static int ask_down(const char *name, int holder)
 		error = lock_wait(name, holder, DOWN_LIMIT_MS);
 	if (error)
 		status = cli_fail("%s: does not come down: %s", name, strerror(-error));
+	else if (status == CLI_DONE)
+		status = hear_note(name);
 	text_done(&why);
 	return status;
 }

@@ -48,6 +48,7 @@ static void future_public_key(const struct node *n, const struct change *c, uint
 struct plan {
 	struct peer **who;
 	struct lpm allowed;
+	struct ip_prefix *allowed_list;		/* room for as many */
 };
 
 /* The peer of one entry, made if need be, and marked. False: no memory. */
@@ -140,11 +141,14 @@ static bool plan_allowed(const struct node *n, const struct change *c, struct pl
 {
 	struct copy copy = { .to = &plan->allowed };
 
-	lpm_walk(&n->lane.allowed, copy_allowed, &copy);
+	lpm_walk(&n->allowed, copy_allowed, &copy);
 	for (size_t i = 0; i < c->peer_count && !copy.failed; i++)
 		if (plan->who[i])
 			copy.failed = !plan_allowed_of(&c->peers[i], plan->who[i], &plan->allowed);
-	return !copy.failed;
+	if (copy.failed || !plan->allowed.count)
+		return !copy.failed;
+	plan->allowed_list = malloc(plan->allowed.count * sizeof(*plan->allowed_list));
+	return plan->allowed_list;
 }
 
 static void clear_marks(struct peer *p)
@@ -181,7 +185,8 @@ static void commit_identity(struct node *n, const struct change *c)
 	if (!crypto_equal(before, n->identity.private_key, KEY_LEN)) {
 		if (n->identity.set)
 			cookie_checker_set_key(&n->checker, n->identity.public_key);
-		n->lane.checker = n->identity.set ? &n->checker : NULL;
+		for (unsigned int i = 0; i < n->lane_count; i++)
+			n->lanes[i].checker = n->identity.set ? &n->checker : NULL;
 		for (size_t i = 0; i < n->peer_count; i++) {
 			peer_forget_keys(n, n->peers[i]);
 			rekey_forget_sent(&n->peers[i]->rekey);
@@ -201,7 +206,7 @@ static void commit_endpoint(struct node *n, struct peer *p, const struct change_
 		return;
 	if (!(cp->bits & CHANGE_PEER_ENDPOINT_NAME))
 		p->endpoint_name[0] = '\0';
-	lane_set_path(&n->lane, &p->data, &path);
+	lane_set_path(peer_lane(n, p), &p->data, &path);
 	p->endpoint_unchecked = true;
 	n->effects |= NODE_EFFECT_ENDPOINTS;
 }
@@ -228,9 +233,9 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	if (!n->up)
 		return;
 	if (keepalive || (p->fresh && p->rekey.persistent_s))
-		lane_want_keepalive(&n->lane, &p->data);
+		lane_want_keepalive(peer_lane(n, p), &p->data);
 	else
-		lane_kick(&n->lane, &p->data);
+		lane_kick(peer_lane(n, p), &p->data);
 	peer_rearm(n, p);
 }
 
@@ -248,13 +253,53 @@ static void commit_peers(struct node *n, const struct change *c, const struct pl
 		clear_marks(n->peers[i]);
 }
 
+static bool count_allowed(void *ctx, const struct ip_prefix *prefix, void *value)
+{
+	(void)ctx;
+	(void)prefix;
+	container_of(value, struct peer, data)->allowed_count++;
+	return true;
+}
+
+static bool list_allowed(void *ctx, const struct ip_prefix *prefix, void *value)
+{
+	struct peer *p = container_of(value, struct peer, data);
+	struct ip_prefix *list = ctx;
+
+	list[p->allowed_first + p->allowed_count++] = *prefix;
+	return true;
+}
+
+/* Sort the trie's prefixes by peer: two walks for all, so that to list all peers is not quadratic. */
+static void commit_allowed_list(struct node *n, struct ip_prefix *list)
+{
+	uint32_t at = 0;
+
+	for (size_t i = 0; i < n->peer_count; i++)
+		n->peers[i]->allowed_count = 0;
+	lpm_walk(&n->allowed, count_allowed, NULL);
+	for (size_t i = 0; i < n->peer_count; i++) {
+		struct peer *p = n->peers[i];
+
+		p->allowed_first = at;
+		at += p->allowed_count;
+		p->allowed_count = 0;
+	}
+	lpm_walk(&n->allowed, list_allowed, list);
+	free(n->allowed_list);
+	n->allowed_list = list;
+}
+
 static void commit(struct node *n, const struct change *c, const struct plan *plan)
 {
-	lpm_clear(&n->lane.allowed);
-	n->lane.allowed = plan->allowed;
+	node_close_lanes(n);
+	lpm_clear(&n->allowed);
+	n->allowed = plan->allowed;
 	n->effects |= NODE_EFFECT_ALLOWED;
 	commit_peers(n, c, plan);
 	commit_identity(n, c);
+	node_open_lanes(n);
+	commit_allowed_list(n, plan->allowed_list);
 	if (c->bits & CHANGE_LISTEN_PORT)
 		n->listen_port = c->listen_port;
 	if (c->bits & CHANGE_FWMARK)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/offloads.h"
 #include "node/config_keys.h"
 #include "node/words.h"
 
@@ -92,6 +93,8 @@ static bool begin_section(struct config_parser *p, char *line)
 	}
 	if (!word_equal(line, "[Peer]"))
 		return config_fail_at(p, line, "is neither [Interface] nor [Peer]");
+	if (p->c->change.peer_count >= CHANGE_PEERS_MAX)
+		return config_fail(p, "more than 65536 peers");
 	p->peer = change_add_peer(&p->c->change);
 	if (!p->peer)
 		return config_fail_memory(p);
@@ -194,8 +197,9 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 	bool good;
 
 	memset(c, 0, sizeof(*c));
+	c->offloads = OFFLOAD_ALL;
 	if (len > CONFIG_SIZE_MAX)
-		return config_fail(&p, "the file is larger than 1 MiB");
+		return config_fail(&p, "the file is larger than 16 MiB");
 	copy = malloc(len + 1);
 	if (!copy)
 		return config_fail_memory(&p);

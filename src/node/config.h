@@ -17,8 +17,9 @@
  */
 
 enum {
-	CONFIG_SIZE_MAX = 1 << 20,	/* bytes of a file */
+	CONFIG_SIZE_MAX = 16 << 20,	/* bytes of a file */
 	CONFIG_LINE_MAX = 1 << 18,	/* and of a line: lists of a country's prefixes are long */
+	CONFIG_WORKERS_MAX = 8,
 	CONFIG_MTU_MIN = 576,
 	CONFIG_MTU_MAX = 65535,
 };
@@ -54,6 +55,8 @@ struct config {
 	uint32_t table_number;		/* TABLE_NUMBER */
 	char *table_text;		/* as written, NULL when not given */
 	bool save_config;
+	unsigned int workers;		/* lanes with threads of their own; 0: auto */
+	unsigned int offloads;		/* enum offload (base/offloads.h) that may be used */
 	struct config_strings hooks[HOOK_KINDS];
 	char *private_key_file;		/* NULL: none; the caller reads it into change.private_key */
 	struct change change;		/* see config_parse() */

@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/offloads.h"
+
 enum { ALLOWED_A_LINE = 32 };	/* keeps lines far below CONFIG_LINE_MAX */
 
 static void format_strings(struct text *out, const char *key, const struct config_strings *list)
@@ -36,6 +38,21 @@ static void format_table(const struct config *c, struct text *out)
 		text_addf(out, "Table = %" PRIu32 "\n", c->table_number);
 }
 
+static void format_offloads(const struct config *c, struct text *out)
+{
+	const char *before = " ";
+
+	if (c->offloads == OFFLOAD_ALL)
+		return;
+	text_add(out, c->offloads ? "Offload =" : "Offload = none");
+	for (unsigned int o = 1; o <= OFFLOAD_ALL; o <<= 1)
+		if (c->offloads & o) {
+			text_addf(out, "%s%s", before, offload_name(o));
+			before = ", ";
+		}
+	text_add(out, "\n");
+}
+
 static void format_interface(const struct config *c, struct text *out)
 {
 	static const char *const hooks[HOOK_KINDS] = {
@@ -58,6 +75,9 @@ static void format_interface(const struct config *c, struct text *out)
 		text_add(out, "SaveConfig = true\n");
 	for (size_t i = 0; i < HOOK_KINDS; i++)
 		format_strings(out, hooks[i], &c->hooks[i]);
+	if (c->workers)
+		text_addf(out, "Workers = %u\n", c->workers);
+	format_offloads(c, out);
 	if (c->change.listen_port)
 		text_addf(out, "ListenPort = %u\n", (unsigned int)c->change.listen_port);
 	if (c->change.fwmark)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/offloads.h"
 #include "node/words.h"
 
 enum { PATH_MAX_LEN = 4095 };
@@ -163,6 +164,42 @@ static bool set_mtu(struct config_parser *p, char *value)
 	if (*value && (!word_to_number(value, RADIX_ANY, CONFIG_MTU_MAX, &mtu) || mtu < CONFIG_MTU_MIN))
 		return config_fail_at(p, value, "is not an MTU, 576 to 65535");
 	p->c->mtu = mtu;
+	return true;
+}
+
+static bool set_workers(struct config_parser *p, char *value)
+{
+	uint32_t workers = 0;
+
+	if (!word_equal(value, "auto") &&
+	    (!word_to_number(value, RADIX_10, CONFIG_WORKERS_MAX, &workers) || !workers))
+		return config_fail_at(p, value, "is neither auto nor 1 to 8");
+	p->c->workers = workers;
+	return true;
+}
+
+static bool add_offload(unsigned int *offloads, const char *word)
+{
+	for (unsigned int o = 1; o <= OFFLOAD_ALL; o <<= 1)
+		if (word_equal(word, offload_name(o))) {
+			*offloads |= o;
+			return true;
+		}
+	return false;
+}
+
+static bool set_offload(struct config_parser *p, char *value)
+{
+	unsigned int offloads = 0;
+	char *word;
+
+	if (word_equal(value, "all"))
+		offloads = OFFLOAD_ALL;
+	else if (!word_equal(value, "none"))
+		while ((word = words_next(&value)))
+			if (!add_offload(&offloads, word))
+				return config_fail_at(p, word, "is not all, none, or of tso, uso, gso, gro, merge");
+	p->c->offloads = offloads;
 	return true;
 }
 
@@ -456,6 +493,8 @@ static const struct config_key keys[] = {
 	{ "MTU", SECTION_INTERFACE, READ_BY_QUICK, set_mtu },
 	{ "Table", SECTION_INTERFACE, READ_BY_QUICK, set_table },
 	{ "SaveConfig", SECTION_INTERFACE, READ_BY_QUICK, set_save_config },
+	{ "Workers", SECTION_INTERFACE, READ_BY_QUICK, set_workers },
+	{ "Offload", SECTION_INTERFACE, READ_BY_QUICK, set_offload },
 	{ "PreUp", SECTION_INTERFACE, READ_BY_QUICK, add_pre_up },
 	{ "PostUp", SECTION_INTERFACE, READ_BY_QUICK, add_post_up },
 	{ "PreDown", SECTION_INTERFACE, READ_BY_QUICK, add_pre_down },

@@ -9,25 +9,42 @@
  */
 #include <string.h>
 
+#include "base/container.h"
 #include "node/inside.h"
 
-/* Random, but for the low bits, which say sub-session 0 and the home lane (doc/protocol.md): lane 0 today. */
-enum { INDEX_RESERVED = 0x77f };
+/* Whose keypair an index of ours is, or NULL. The keypair itself may be gone as soon as its lane goes on. */
+static struct lane_peer *owner_of(struct node *n, uint32_t index)
+{
+	struct keypair *k;
+	struct lane_peer *owner;
+	struct lane *l;
 
-static uint32_t index_draw(struct node *n)
+	if (wg_index_lane(index) >= n->lane_count)
+		return NULL;
+	l = &n->lanes[wg_index_lane(index)];
+	lane_close(l);
+	k = u32map_get(&l->indices, index);
+	owner = k ? k->owner : NULL;
+	lane_open(l);
+	return owner;
+}
+
+/* Random, but for the bits that say sub-session 0 and the home lane. */
+static uint32_t index_draw(struct node *n, unsigned int home)
 {
 	uint32_t index;
 
 	do {
-		index = rng_u32(&n->rng) & ~(uint32_t)INDEX_RESERVED;
-	} while (!index || u32map_get(&n->handshakes, index) || u32map_get(&n->lane.indices, index));
+		index = rng_u32(&n->rng) & ~(uint32_t)(WG_INDEX_SUB_SESSION | WG_INDEX_LANE);
+		index |= home << WG_INDEX_LANE_SHIFT;
+	} while (!index || u32map_get(&n->handshakes, index) || owner_of(n, index));
 	return index;
 }
 
 /* Give the peer's handshake a new index; the one it had is forgotten. 0: no memory. */
 static uint32_t index_new(struct node *n, struct peer *p)
 {
-	uint32_t index = index_draw(n);
+	uint32_t index = index_draw(n, p->data.home);
 
 	if (!u32map_set(&n->handshakes, index, p))
 		return 0;
@@ -63,7 +80,7 @@ static bool out_full(const struct node *n)
 /* What sending a handshake message does to the peer's timers and counters. */
 static void handshake_message_sent(struct node *n, struct peer *p, uint32_t len, struct instant now)
 {
-	p->data.tx_bytes += len;
+	p->tx_bytes += len;
 	n->handshakes_sent++;
 	rekey_any_traversed(&p->rekey, now.mono_us);
 	rekey_any_sent(&p->rekey);
@@ -71,6 +88,7 @@ static void handshake_message_sent(struct node *n, struct peer *p, uint32_t len,
 
 static void send_initiation(struct node *n, struct peer *p, struct instant now)
 {
+	struct path_addr path = peer_path(n, p);
 	struct wg_initiation m;
 	uint32_t index = index_new(n, p);
 	uint8_t *msg;
@@ -84,19 +102,19 @@ static void send_initiation(struct node *n, struct peer *p, struct instant now)
 	}
 	rekey_initiation_sent(&p->rekey, now.mono_us, &n->rng);
 	if (p->data.endpoint_loops) {
-		n->lane.drops[DROP_ENDPOINT_LOOP]++;
+		n->drops[DROP_ENDPOINT_LOOP]++;
 		return;
 	}
-	msg = out_add(n, &p->data.path, WG_INITIATION_LEN);
+	msg = out_add(n, &path, WG_INITIATION_LEN);
 	wg_initiation_write(msg, &m);
 	cookie_maker_sign(&p->cookies, msg, WG_INITIATION_LEN, now.mono_us);
 	handshake_message_sent(n, p, WG_INITIATION_LEN, now);
 }
 
-static bool can_initiate(const struct node *n, const struct peer *p, struct instant now)
+static bool can_initiate(struct node *n, struct peer *p, struct instant now)
 {
 	return n->up && n->identity.set && p->handshake.possible &&
-	       p->data.path.remote.addr.family != IP_NONE && rekey_may_initiate(&p->rekey, now.mono_us);
+	       rekey_may_initiate(&p->rekey, now.mono_us) && peer_path(n, p).remote.addr.family != IP_NONE;
 }
 
 void peer_initiate(struct node *n, struct peer *p, struct instant now)
@@ -115,8 +133,7 @@ void peer_initiate(struct node *n, struct peer *p, struct instant now)
 void peer_retry(struct node *n, struct peer *p, struct instant now)
 {
 	/* Perhaps the local address is the trouble: let the kernel choose anew. */
-	p->data.path.local = (struct ip_addr){ 0 };
-	p->data.path.ifindex = 0;
+	lane_forget_local(peer_lane(n, p), &p->data);
 	if (can_initiate(n, p, now))
 		send_initiation(n, p, now);
 }
@@ -131,7 +148,7 @@ static bool begin_session(struct node *n, struct peer *p, struct instant now)
 		k = keypair_new(&keys, now.mono_us);
 	crypto_wipe(&keys, sizeof(keys));
 	index_forget(n, p);
-	if (!k || !lane_install(&n->lane, &p->data, k))
+	if (!k || !lane_install(peer_lane(n, p), &p->data, k))
 		return false;
 	rekey_session_derived(&p->rekey, now.mono_us);
 	return true;
@@ -139,7 +156,7 @@ static bool begin_session(struct node *n, struct peer *p, struct instant now)
 
 static void drop(struct node *n, enum drop_reason reason)
 {
-	n->lane.drops[reason]++;
+	n->drops[reason]++;
 }
 
 static void drop_for(struct node *n, enum noise_verdict verdict)
@@ -166,13 +183,13 @@ static void drop_for(struct node *n, enum noise_verdict verdict)
 static void handshake_message_received(struct node *n, struct peer *p, const struct lane_handshake *h,
 				       struct instant now)
 {
-	p->data.rx_bytes += h->len;
-	lane_set_path(&n->lane, &p->data, &h->from);
+	p->rx_bytes += h->len;
+	lane_set_path(peer_lane(n, p), &p->data, &h->from);
 	rekey_any_received(&p->rekey);
 	rekey_any_traversed(&p->rekey, now.mono_us);
 }
 
-static void send_response(struct node *n, struct peer *p, struct instant now)
+static void send_response(struct node *n, struct peer *p, const struct path_addr *path, struct instant now)
 {
 	struct wg_response m;
 	uint32_t index = index_new(n, p);
@@ -186,7 +203,7 @@ static void send_response(struct node *n, struct peer *p, struct instant now)
 	if (!begin_session(n, p, now))
 		return;
 	rekey_response_sent(&p->rekey, now.mono_us);
-	msg = out_add(n, &p->data.path, WG_RESPONSE_LEN);
+	msg = out_add(n, path, WG_RESPONSE_LEN);
 	wg_response_write(msg, &m);
 	cookie_maker_sign(&p->cookies, msg, WG_RESPONSE_LEN, now.mono_us);
 	handshake_message_sent(n, p, WG_RESPONSE_LEN, now);
@@ -218,7 +235,7 @@ static void take_initiation(struct node *n, const struct lane_handshake *h, stru
 	}
 	n->handshakes_received++;
 	handshake_message_received(n, p, h, now);
-	send_response(n, p, now);
+	send_response(n, p, &h->from, now);
 	peer_rearm(n, p);
 }
 
@@ -246,7 +263,7 @@ static void take_response(struct node *n, const struct lane_handshake *h, struct
 		p->handshake_wall_ns = now.wall_ns;
 		n->handshakes_done++;
 		/* The responder waits for a first packet: what is waiting, or a keepalive. */
-		lane_want_keepalive(&n->lane, &p->data);
+		lane_want_keepalive(peer_lane(n, p), &p->data);
 	}
 	peer_rearm(n, p);
 }
@@ -254,16 +271,16 @@ static void take_response(struct node *n, const struct lane_handshake *h, struct
 static void take_cookie_reply(struct node *n, const struct lane_handshake *h, struct instant now)
 {
 	struct wg_cookie_reply m;
-	struct keypair *k;
+	struct lane_peer *data;
 	struct peer *p;
 
 	wg_cookie_reply_read(&m, h->msg);
 	p = u32map_get(&n->handshakes, m.receiver);
 	if (!p) {
 		/* It may answer a response of ours, whose index is a keypair's by now. */
-		k = u32map_get(&n->lane.indices, m.receiver);
-		if (k)
-			p = (struct peer *)k->owner;
+		data = owner_of(n, m.receiver);
+		if (data)
+			p = container_of(data, struct peer, data);
 	}
 	if (!p || !cookie_reply_consume(&p->cookies, &m, now.mono_us))
 		drop(n, DROP_COOKIE_BAD);
@@ -278,9 +295,9 @@ static void send_cookie_reply(struct node *n, const struct lane_handshake *h, st
 	n->handshakes_sent++;
 }
 
-static bool under_load(struct node *n, int64_t now_us)
+static bool under_load(struct node *n, size_t waiting, int64_t now_us)
 {
-	if (n->lane.handshake_count >= NODE_LOADED_QUEUE)
+	if (waiting >= NODE_LOADED_QUEUE)
 		n->loaded_us = now_us;
 	return n->loaded_us && now_us - n->loaded_us < NODE_LOADED_MS * US_PER_MS;
 }
@@ -324,18 +341,23 @@ static void take(struct node *n, const struct lane_handshake *h, bool loaded, st
 		take_response(n, h, now);
 }
 
+/* Lanes by turns; each message is copied out, so a lane stands still for that alone and never for a key exchange. */
 void node_take_handshakes(struct node *n, struct instant now)
 {
-	struct lane_handshake *h;
+	struct lane_handshake h;
+	unsigned int empty = 0;
+	size_t waiting;
 
-	for (int i = 0; i < NODE_HANDSHAKES_A_TURN && !out_full(n); i++) {
-		bool loaded = under_load(n, now.mono_us);
+	for (int i = 0; i < NODE_HANDSHAKES_A_TURN && empty < n->lane_count && !out_full(n); i++) {
+		struct lane *l = &n->lanes[n->next_lane++ % n->lane_count];
 
-		h = lane_handshake_peek(&n->lane);
-		if (!h)
-			return;
+		if (!lane_take_handshake(l, &h, &waiting)) {
+			empty++;
+			continue;
+		}
+		empty = 0;
 		if (n->up)
-			take(n, h, loaded, now);
-		lane_handshake_pop(&n->lane);
+			take(n, &h, under_load(n, waiting, now.mono_us), now);
 	}
+	n->more_handshakes = empty < n->lane_count;
 }

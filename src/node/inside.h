@@ -40,11 +40,13 @@ struct peer {
 	char endpoint_name[ENDPOINT_NAME_MAX + 1];
 	uint32_t handshake_index;	/* in the node's table while a handshake is under way; 0: none */
 	int64_t handshake_wall_ns;
+	uint64_t rx_bytes, tx_bytes;	/* of handshakes; the lane counts data */
 	bool endpoint_unchecked;
 	int64_t rate_us;		/* when the bytes below were taken */
 	uint64_t rate_rx_bytes, rate_tx_bytes;
 	uint64_t rx_rate, tx_rate;	/* between the last two samples */
 	size_t position;		/* in node.peers */
+	uint32_t allowed_first, allowed_count;	/* its part of node.allowed_list */
 	struct peer *bucket_next;
 	/* Marks of node_apply(), clear outside it. */
 	bool fresh, doomed, removed, replace_allowed, given, whole;
@@ -53,7 +55,13 @@ struct peer {
 struct node {
 	struct rng rng;
 	struct log log;
-	struct lane lane;
+	struct lane *lanes;
+	unsigned int lane_count;
+	unsigned int next_home;		/* of the next new peer */
+	unsigned int next_lane;		/* whose handshakes are taken next */
+	bool more_handshakes;		/* wait in lanes, beyond what one turn takes */
+	struct lpm allowed;		/* allowed IPs to lane peers: the lanes read it, it changes while all gates are closed */
+	struct ip_prefix *allowed_list;	/* the same, a peer's side by side, in address order */
 	struct noise_identity identity;
 	struct cookie_checker checker;
 	struct ratelimit ratelimit;
@@ -79,7 +87,17 @@ struct node {
 	size_t out_count;
 
 	uint64_t handshakes_sent, handshakes_received, handshakes_done;
+	uint64_t drops[DROP_REASONS];	/* of handshakes; the lanes have their own */
 };
+
+/* The lane a peer lives in. */
+static inline struct lane *peer_lane(const struct node *n, const struct peer *p)
+{
+	return &n->lanes[p->data.home];
+}
+
+/* Where the peer is now: the lane may be writing it, so it is copied. */
+struct path_addr peer_path(struct node *n, struct peer *p);
 
 /* node.c */
 struct peer *node_find(const struct node *n, const uint8_t public_key[KEY_LEN]);

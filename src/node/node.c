@@ -20,7 +20,7 @@
 #include "base/hash.h"
 #include "node/inside.h"
 
-struct node *node_new(const struct rng *rng, const struct log *log)
+struct node *node_new(const struct rng *rng, const struct log *log, unsigned int lanes)
 {
 	struct node *n = calloc(1, sizeof(*n));
 	uint8_t key[16];
@@ -31,7 +31,11 @@ struct node *node_new(const struct rng *rng, const struct log *log)
 	n->log = *log;
 	rng_fill(rng, key, sizeof(key));
 	rng_fill(rng, n->bucket_key, sizeof(n->bucket_key));
-	if (!lane_init(&n->lane) || !ratelimit_init(&n->ratelimit, key)) {
+	n->lanes = calloc(lanes, sizeof(*n->lanes));
+	while (n->lanes && n->lane_count < lanes &&
+	       lane_init(&n->lanes[n->lane_count], n->lane_count, lanes, &n->allowed))
+		n->lane_count++;
+	if (n->lane_count < lanes || !ratelimit_init(&n->ratelimit, key)) {
 		node_free(n);
 		return NULL;
 	}
@@ -42,10 +46,13 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
-	lpm_clear(&n->lane.allowed);
+	lpm_clear(&n->allowed);
+	free(n->allowed_list);
 	while (n->peer_count)
 		peer_free(n, n->peers[n->peer_count - 1]);
-	lane_done(&n->lane);
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		lane_done(&n->lanes[i]);
+	free(n->lanes);
 	ratelimit_done(&n->ratelimit);
 	timers_done(&n->timers);
 	u32map_done(&n->handshakes);
@@ -55,9 +62,21 @@ void node_free(struct node *n)
 	free(n);
 }
 
-struct lane *node_lane(struct node *n)
+struct lane *node_lane(struct node *n, unsigned int i)
 {
-	return &n->lane;
+	return &n->lanes[i];
+}
+
+void node_close_lanes(struct node *n)
+{
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		lane_close(&n->lanes[i]);
+}
+
+void node_open_lanes(struct node *n)
+{
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		lane_open(&n->lanes[i]);
 }
 
 /*
@@ -134,6 +153,8 @@ struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
 	noise_handshake_init(&p->handshake, &n->identity, public_key, NULL);
 	cookie_maker_init(&p->cookies, public_key);
 	rekey_init(&p->rekey);
+	/* The home lane of a peer: by turns, so that a few peers use all of them. */
+	p->data.home = n->next_home++ % n->lane_count;
 	p->position = n->peer_count;
 	n->peers[n->peer_count++] = p;
 	bucket_put(n, p);
@@ -143,7 +164,7 @@ struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
 void peer_free(struct node *n, struct peer *p)
 {
 	peer_forget_keys(n, p);
-	lane_remove_peer(&n->lane, &p->data);
+	lane_remove_peer(peer_lane(n, p), &p->data);
 	timers_unset(&n->timers, &p->timer);
 	bucket_remove(n, p);
 	n->peer_count--;
@@ -162,7 +183,7 @@ void peer_forget_keys(struct node *n, struct peer *p)
 		u32map_remove(&n->handshakes, p->handshake_index);
 	p->handshake_index = 0;
 	noise_handshake_clear(&p->handshake);
-	lane_clear_session(&n->lane, &p->data);
+	lane_clear_session(peer_lane(n, p), &p->data);
 }
 
 void peer_rearm(struct node *n, struct peer *p)
@@ -209,7 +230,7 @@ static void take_events(struct node *n, struct peer *p, unsigned int events, str
 	}
 	if (events & LANE_ROAMED) {
 		p->endpoint_unchecked = true;
-		p->data.endpoint_loops = false;
+		lane_set_loops(peer_lane(n, p), &p->data, false);
 		n->effects |= NODE_EFFECT_ENDPOINTS;
 	}
 	if (events & LANE_REKEY_RECEIVING && !p->rekey.last_minute) {
@@ -221,22 +242,36 @@ static void take_events(struct node *n, struct peer *p, unsigned int events, str
 	peer_rearm(n, p);
 }
 
-static void take_lane_events(struct node *n, struct instant now)
+static bool take_lane_events(struct node *n, struct instant now)
 {
 	struct lane_peer *data;
 	unsigned int events;
+	bool any = false;
 
-	if (!n->up)
-		return;
-	while ((data = lane_next_noted(&n->lane, &events)))
-		take_events(n, container_of(data, struct peer, data), events, now);
+	for (unsigned int i = 0; n->up && i < n->lane_count; i++)
+		while ((data = lane_next_noted(&n->lanes[i], &events))) {
+			any = true;
+			take_events(n, container_of(data, struct peer, data), events, now);
+		}
+	return any;
+}
+
+struct path_addr peer_path(struct node *n, struct peer *p)
+{
+	struct lane *l = peer_lane(n, p);
+	struct path_addr path;
+
+	lane_close(l);
+	path = p->data.path;
+	lane_open(l);
+	return path;
 }
 
 static void give_up(struct node *n, struct peer *p)
 {
 	log_debug(&n->log, "peer %s: no answer after %d attempts, giving up",
 		  p->name[0] ? p->name : "(unnamed)", REKEY_ATTEMPTS_MAX + 1);
-	lane_drop_held(&n->lane, &p->data, DROP_NO_SESSION);
+	lane_drop_held(peer_lane(n, p), &p->data, DROP_NO_SESSION);
 }
 
 static void act(struct node *n, struct peer *p, unsigned int actions, struct instant now)
@@ -249,12 +284,11 @@ static void act(struct node *n, struct peer *p, unsigned int actions, struct ins
 		peer_retry(n, p, now);
 	if (actions & REKEY_INITIATE) {
 		/* Silence: perhaps the local address is the trouble, so let the kernel choose anew. */
-		p->data.path.local = (struct ip_addr){ 0 };
-		p->data.path.ifindex = 0;
+		lane_forget_local(peer_lane(n, p), &p->data);
 		peer_initiate(n, p, now);
 	}
 	if (actions & REKEY_KEEPALIVE)
-		lane_want_keepalive(&n->lane, &p->data);
+		lane_want_keepalive(peer_lane(n, p), &p->data);
 }
 
 static void run_timers(struct node *n, struct instant now)
@@ -288,27 +322,42 @@ static void sample_rates(struct node *n, int64_t now_us)
 	if (now_us - n->rates_us < NODE_RATE_MS * US_PER_MS)
 		return;
 	n->rates_us = now_us;
+	node_close_lanes(n);
 	for (size_t i = 0; i < n->peer_count; i++)
 		sample_rate(n->peers[i], now_us);
+	node_open_lanes(n);
 }
 
-void node_turn(struct node *n, struct instant now)
+bool node_turn(struct node *n, struct instant now)
 {
+	bool any;
+
 	node_take_handshakes(n, now);
-	take_lane_events(n, now);
+	any = take_lane_events(n, now);
 	run_timers(n, now);
 	/* A timer's keepalive, or a packet of this batch, may have asked for a session. */
 	take_lane_events(n, now);
 	sample_rates(n, now.mono_us);
 	if (memcmp(n->stamp, n->stamp_saved, WG_TAI64N_LEN) > 0)
 		n->effects |= NODE_EFFECT_TIMESTAMP;
+	return any;
+}
+
+/* What waits in lanes of this very thread; those of other threads ring when they have something. */
+static bool lanes_have_work(const struct node *n)
+{
+	for (unsigned int i = 0; i < n->lane_count; i++) {
+		const struct lane *l = &n->lanes[i];
+
+		if (!l->gate.close && (l->handshake_count || l->pending || (n->up && l->noted)))
+			return true;
+	}
+	return n->more_handshakes;
 }
 
 int64_t node_deadline(const struct node *n)
 {
-	if (n->lane.handshake_count || n->lane.pending || (n->up && n->lane.noted))
-		return 0;
-	return timers_next(&n->timers);
+	return lanes_have_work(n) ? 0 : timers_next(&n->timers);
 }
 
 size_t node_out(struct node *n, struct dgram **dgrams)
@@ -337,9 +386,9 @@ unsigned int node_effects(struct node *n)
 static void peer_up(struct node *n, struct peer *p)
 {
 	if (p->rekey.persistent_s)
-		lane_want_keepalive(&n->lane, &p->data);
+		lane_want_keepalive(peer_lane(n, p), &p->data);
 	else
-		lane_kick(&n->lane, &p->data);
+		lane_kick(peer_lane(n, p), &p->data);
 }
 
 void node_set_up(struct node *n, bool up, struct instant now)
@@ -355,8 +404,8 @@ void node_set_up(struct node *n, bool up, struct instant now)
 			peer_up(n, p);
 			continue;
 		}
-		lane_drop_held(&n->lane, &p->data, DROP_NO_SESSION);
-		lane_quiet(&p->data);
+		lane_drop_held(peer_lane(n, p), &p->data, DROP_NO_SESSION);
+		lane_quiet(peer_lane(n, p), &p->data);
 		peer_forget_keys(n, p);
 		rekey_stop(&p->rekey);
 		timers_unset(&n->timers, &p->timer);
@@ -365,7 +414,10 @@ void node_set_up(struct node *n, bool up, struct instant now)
 
 void node_set_mtu(struct node *n, uint32_t mtu)
 {
-	n->lane.mtu = mtu;
+	node_close_lanes(n);
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		n->lanes[i].mtu = mtu;
+	node_open_lanes(n);
 }
 
 void node_set_listen_port(struct node *n, uint16_t port)
@@ -381,10 +433,10 @@ bool node_next_unchecked(struct node *n, uint8_t public_key[KEY_LEN], struct end
 		if (!p->endpoint_unchecked)
 			continue;
 		p->endpoint_unchecked = false;
-		if (p->data.path.remote.addr.family == IP_NONE)
+		*endpoint = peer_path(n, p).remote;
+		if (endpoint->addr.family == IP_NONE)
 			continue;
 		memcpy(public_key, p->public_key, KEY_LEN);
-		*endpoint = p->data.path.remote;
 		return true;
 	}
 	return false;
@@ -396,7 +448,7 @@ void node_set_endpoint_loop(struct node *n, const uint8_t public_key[KEY_LEN], b
 
 	if (!p || p->data.endpoint_loops == loops)
 		return;
-	p->data.endpoint_loops = loops;
+	lane_set_loops(peer_lane(n, p), &p->data, loops);
 	if (!loops && n->up)
 		peer_up(n, p);
 }
@@ -410,10 +462,10 @@ void node_uncheck_endpoints(struct node *n)
 
 void node_forget_local_addresses(struct node *n)
 {
-	for (size_t i = 0; i < n->peer_count; i++) {
-		n->peers[i]->data.path.local = (struct ip_addr){ 0 };
-		n->peers[i]->data.path.ifindex = 0;
-	}
+	node_close_lanes(n);
+	for (size_t i = 0; i < n->peer_count; i++)
+		lane_forget_local(peer_lane(n, n->peers[i]), &n->peers[i]->data);
+	node_open_lanes(n);
 }
 
 void node_timestamp(const struct node *n, uint8_t stamp[12])
@@ -444,15 +496,25 @@ void node_info(const struct node *n, struct node_info *info)
 	memcpy(info->public_key, n->identity.public_key, KEY_LEN);
 	info->listen_port = n->listen_port;
 	info->fwmark = n->fwmark;
-	info->mtu = n->lane.mtu;
+	info->mtu = n->lanes[0].mtu;
 	info->up = n->up;
 	info->peer_count = n->peer_count;
-	info->rx_packets = n->lane.rx_packets;
-	info->tx_packets = n->lane.tx_packets;
-	memcpy(info->drops, n->lane.drops, sizeof(info->drops));
+	memcpy(info->drops, n->drops, sizeof(info->drops));
+	for (unsigned int i = 0; i < n->lane_count; i++) {
+		info->rx_packets += n->lanes[i].rx_packets;
+		info->tx_packets += n->lanes[i].tx_packets;
+		for (int j = 0; j < DROP_REASONS; j++)
+			info->drops[j] += n->lanes[i].drops[j];
+	}
 	info->handshakes_sent = n->handshakes_sent;
 	info->handshakes_received = n->handshakes_received;
 	info->handshakes_done = n->handshakes_done;
+}
+
+void node_lane_packets(const struct node *n, unsigned int lane, uint64_t *rx, uint64_t *tx)
+{
+	*rx = lane < n->lane_count ? n->lanes[lane].rx_packets : 0;
+	*tx = lane < n->lane_count ? n->lanes[lane].tx_packets : 0;
 }
 
 /* The last sample while it is fresh; later what has come since, over the time since. */
@@ -485,8 +547,8 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	info->path = p->data.path;
 	info->endpoint_loops = p->data.endpoint_loops;
 	info->handshake_wall_ns = p->handshake_wall_ns;
-	info->rx_bytes = p->data.rx_bytes;
-	info->tx_bytes = p->data.tx_bytes;
+	info->rx_bytes = p->rx_bytes + p->data.rx_bytes;
+	info->tx_bytes = p->tx_bytes + p->data.tx_bytes;
 	rates_of(p, now.mono_us, info);
 	info->keepalive_s = p->rekey.persistent_s;
 	info->waiting = p->data.held_count;
@@ -495,28 +557,21 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	return true;
 }
 
-struct allowed_walk {
-	const struct lane_peer *peer;
-	void (*visit)(void *ctx, const struct ip_prefix *p);
-	void *ctx;
-};
-
-static bool visit_if_its(void *ctx, const struct ip_prefix *prefix, void *value)
+bool node_has_endpoint(struct node *n, const uint8_t public_key[KEY_LEN])
 {
-	struct allowed_walk *w = ctx;
+	struct peer *p = node_find(n, public_key);
 
-	if (value == w->peer)
-		w->visit(w->ctx, prefix);
-	return true;
+	return p && peer_path(n, p).remote.addr.family != IP_NONE;
 }
 
 void node_peer_allowed(const struct node *n, size_t i,
 		       void (*visit)(void *ctx, const struct ip_prefix *p), void *ctx)
 {
-	struct allowed_walk w = { .visit = visit, .ctx = ctx };
+	const struct peer *p;
 
 	if (i >= n->peer_count)
 		return;
-	w.peer = &n->peers[i]->data;
-	lpm_walk(&n->lane.allowed, visit_if_its, &w);
+	p = n->peers[i];
+	for (uint32_t k = 0; k < p->allowed_count; k++)
+		visit(ctx, &n->allowed_list[p->allowed_first + k]);
 }

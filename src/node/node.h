@@ -20,7 +20,7 @@
  * (src/sys in the daemon, tests/sim in the simulator) feeds it and carries out what comes out:
  *
  *	now = both clocks, once
- *	lane_from_tun() / lane_from_udp()	batches in, results in lane_out()
+ *	lane_from_tun() / lane_from_udp()	batches in, results in lane_out(): perhaps in threads of their own
  *	node_turn(now)				timers, handshakes, the lane's events
  *	send lane_out() and node_out(); look at node_effects()
  *	sleep until node_deadline() or input
@@ -36,14 +36,18 @@ enum node_effect {
 	NODE_EFFECT_ALLOWED = 4,	/* allowed IPs changed */
 };
 
-/* NULL: no memory. 'rng' and 'log' are copied. */
-struct node *node_new(const struct rng *rng, const struct log *log);
+/* NULL: no memory. 'rng' and 'log' are copied. 'lanes' is 1 to LANES_MAX. */
+struct node *node_new(const struct rng *rng, const struct log *log, unsigned int lanes);
 
 /* Wipe and free; NULL is fine. */
 void node_free(struct node *n);
 
-/* The data plane this node feeds. */
-struct lane *node_lane(struct node *n);
+/* The data planes this node feeds. */
+struct lane *node_lane(struct node *n, unsigned int i);
+
+/* Close and open the gates of all lanes, around calls that look at much, or that change what lanes read. */
+void node_close_lanes(struct node *n);
+void node_open_lanes(struct node *n);
 
 /*
  * Whether 'c' can be applied: 0, or -EINVAL, -E2BIG, -EADDRINUSE... Touches nothing. node_apply() checks by itself;
@@ -63,8 +67,8 @@ void node_set_mtu(struct node *n, uint32_t mtu);
 /* Where the sockets listen: what the change said, or what the kernel chose for port 0. */
 void node_set_listen_port(struct node *n, uint16_t port);
 
-/* Run timers, waiting handshakes (a bounded number a turn) and what the lane noticed. */
-void node_turn(struct node *n, struct instant now);
+/* Run timers, waiting handshakes (a bounded number a turn) and what the lanes noticed. Returns whether they noticed anything. */
+bool node_turn(struct node *n, struct instant now);
 
 /* When node_turn() is next needed even without input: microseconds, monotonic, or NEVER_US. */
 int64_t node_deadline(const struct node *n);
@@ -96,7 +100,10 @@ void node_timestamp(const struct node *n, uint8_t stamp[12]);
 void node_timestamp_saved(struct node *n, const uint8_t stamp[12]);
 void node_set_timestamp(struct node *n, const uint8_t stamp[12]);
 
-/* What status and "wg show" tell. A snapshot: valid until the next call that changes the node. */
+/*
+ * What status and "wg show" tell. A snapshot: valid until the next call that changes the node. Where lanes have threads of their own, ask
+ * between node_close_lanes() and node_open_lanes().
+ */
 struct node_info {
 	bool has_key;
 	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
@@ -125,6 +132,12 @@ struct peer_info {
 };
 
 void node_info(const struct node *n, struct node_info *info);
+
+/* The share of one lane in rx_packets and tx_packets. */
+void node_lane_packets(const struct node *n, unsigned int lane, uint64_t *rx, uint64_t *tx);
+
+/* Whether there is a peer of that key, and we know where. */
+bool node_has_endpoint(struct node *n, const uint8_t public_key[KEY_LEN]);
 
 /* The i-th peer, in the order they were configured; false: no more. */
 bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_info *info);

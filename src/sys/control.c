@@ -26,6 +26,8 @@
 #include "sys/files.h"
 #include "sys/unixsock.h"
 
+_Static_assert(CONTROL_REQUEST_MAX >= CONFIG_SIZE_MAX + 64, "a config file of any size can be sent");
+
 enum {
 	HEADER = 4,
 	ACCEPT_RETRY_S = 1,	/* when the system has no descriptors left */

@@ -17,7 +17,7 @@ struct ev_loop;
  */
 enum {
 	CONTROL_MESSAGE_MAX = 16 << 20,		/* an answer */
-	CONTROL_REQUEST_MAX = 2 << 20,		/* a request: a config file and a little more */
+	CONTROL_REQUEST_MAX = 17 << 20,		/* a request: a config file and a little more */
 	CONTROL_CLIENTS_MAX = 8,		/* at a time; more wait to be accepted */
 	CONTROL_TIMEOUT_S = 5,			/* for the request, and again for the answer */
 };

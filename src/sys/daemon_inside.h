@@ -16,6 +16,7 @@
 #include "sys/tun.h"
 #include "sys/udp.h"
 
+struct workers;
 struct control_server;
 struct uapi_server;
 
@@ -27,20 +28,25 @@ struct uapi_server;
 enum {
 	RESOLVE_WAIT_MS = 5000,		/* at start, for all names together */
 	RESOLVE_RETRY_S = 20,		/* between attempts at names that did not resolve */
-	RECHECK_S = 1,			/* after a change of routes endpoints are checked at most so often */
+	RECHECK_MS = 200,		/* after a change of routes endpoints are checked so much later, once for all */
+	FOLLOW_MS = 100,		/* while there is traffic the node looks at its timers so often */
+	WORKERS_AUTO_MAX = 4,
 };
 
 struct daemon {
 	struct daemon_options o;
 	struct ev_loop *loop;
 	struct node *node;
-	struct lane *lane;
+	struct workers *workers;	/* NULL until they run */
+	unsigned int worker_count;
+	unsigned int offloads;		/* wanted */
 	struct tun tun;
 	struct udp udp;
 	struct netlink netlink;
 	struct iface iface;
 	struct stamp stamp;
 	struct uapi_server *uapi;
+	char uapi_path[64];
 	struct control_server *control;
 	struct config config;		/* in force; of a bare interface it is empty */
 	bool configured;		/* not bare */
@@ -48,7 +54,11 @@ struct daemon {
 	int64_t start_us;
 	int status;			/* exit status */
 
-	ev_io tun_io, udp4_io, udp6_io, netlink_io, parent_io;
+	ev_io netlink_io, parent_io;
+	ev_async bell;			/* a lane has something for the node */
+	ev_stat uapi_file;		/* of a bare interface: gone means end, as with other userspace implementations */
+	ev_timer follow;		/* look again, for there was traffic */
+	bool following;
 	ev_timer wake;			/* node_deadline() */
 	ev_timer recheck;		/* endpoints, after routes changed */
 	ev_timer resolve;		/* names again */
@@ -78,8 +88,8 @@ bool daemon_resolve_again(struct daemon *d);
 
 /* daemon.c */
 
-/* Sockets were opened or closed: watch what there is. */
-void daemon_watch_sockets(struct daemon *d);
+/* Put other sockets in the place of those in use. */
+void daemon_take_sockets(struct daemon *d, struct udp *fresh);
 
 /* Do what the node asks for: check endpoints, save the timestamp. */
 void daemon_effects(struct daemon *d);

@@ -10,7 +10,7 @@
  * and the daemon proper; trusted on both sides but bounded all the same. The socket may be blocking or not.
  */
 enum {
-	FRAME_MAX = 2 << 20,		/* bytes of payload */
+	FRAME_MAX = 17 << 20,		/* bytes of payload: a config file and a little more */
 	FRAME_STALL_MS = 5000,		/* a frame once begun stands still no longer: -ETIMEDOUT */
 };
 
@@ -26,7 +26,7 @@ enum frame_type {
 	 */
 	FRAME_RELOADED,
 	FRAME_RESOLVE,		/* "HOST:PORT": resolve it */
-	FRAME_CONFIG,		/* the running config as text, in answer to FRAME_SAVE */
+	FRAME_CONFIG,		/* the running config as text, in answer to FRAME_SAVE; empty: no memory, or too large for a file */
 	/* parent to daemon */
 	FRAME_RESOLVED = 64,	/* "HOST:PORT", a zero byte, then addresses "A:P" one a line; none: could not */
 	FRAME_SAVE,		/* tell the running config */

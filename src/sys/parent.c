@@ -51,6 +51,8 @@
 #include "sys/resolver.h"
 #include "sys/runfile.h"
 
+_Static_assert((int)FRAME_MAX >= (int)CONFIG_SIZE_MAX, "a config file of any size can be told");
+
 enum {
 	STOP_LIMIT_MS = 5000,	/* from FRAME_STOP to SIGKILL */
 	SAVE_LIMIT_MS = 5000,
@@ -500,7 +502,21 @@ static bool merge_saved(struct parent *p, struct text *out, struct text *why)
 	config_done(&running);
 	if (out->failed)
 		text_add(why, "out of memory");
-	return !out->failed;
+	else if (out->len > CONFIG_SIZE_MAX)
+		text_add(why, "it would be larger than a config file may be (16 MiB)");
+	return !why->len && !out->failed;
+}
+
+/* To the log, and to the "meshd down" that waits for us to be gone. */
+static void tell_not_saved(struct parent *p, const char *why)
+{
+	struct text note = { 0 };
+
+	text_addf(&note, "the config is not saved: %s", why);
+	log_error(&p->log, "SaveConfig: %s", note.s ? note.s : why);
+	if (note.s)
+		runfile_write_note(p->name, note.s);
+	text_done(&note);
 }
 
 static void save_config(struct parent *p)
@@ -514,14 +530,16 @@ static void save_config(struct parent *p)
 		frame_send(p->daemon_fd, FRAME_SAVE, NULL, 0);
 	while (!p->save_answered && p->daemon_pid && p->daemon_fd >= 0 && now_ms() < limit)
 		pump(p, limit);
-	if (!p->saved.len)
+	if (!p->save_answered)
 		text_add(&why, "the daemon did not tell it");
+	else if (!p->saved.len)
+		text_add(&why, "the daemon has no memory for it, or it is larger than a config file may be (16 MiB)");
 	else if (merge_saved(p, &text, &why))
 		error = file_replace(p->config_file, text.s, text.len, stat(p->config_file, &st) ? 0600 : st.st_mode & 0777);
 	if (error)
 		text_addf(&why, "%s: %s", p->config_file, strerror(-error));
 	if (why.len)
-		log_error(&p->log, "SaveConfig: the config is not saved: %s", why.s);
+		tell_not_saved(p, why.s);
 	text_wipe(&text);
 	text_done(&why);
 	text_wipe(&p->saved);
@@ -725,6 +743,7 @@ static bool take_name(struct parent *p)
 		text_addf(&p->why, "cannot lock the name in %s: %s", MESHD_RUN_DIR, strerror(-p->lock_fd));
 	if (p->lock_fd < 0)
 		return false;
+	runfile_take_note(p->name, NULL);
 	if (runfile_clean(p->name, &p->log))
 		log_info(&p->log, "cleaned up after a run that was killed");
 	p->run.config_file = strdup(p->config_file);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,6 +19,12 @@
 #include <unistd.h>
 
 static const uint64_t keep = UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_NET_BIND_SERVICE;
+
+/* As the process was started with them; what it runs for others gets them again. */
+static struct {
+	bool known;
+	struct rlimit core, memlock;
+} before;
 
 struct caps {
 	uint64_t effective, permitted, inheritable;
@@ -63,12 +70,26 @@ static void lock_memory(void)
 
 void privs_protect(void)
 {
-	const struct rlimit nothing = { 0, 0 };
+	struct rlimit nothing = { 0, 0 };
 
+	/* The first time in the line of our processes; after that they are our own. */
+	if (!before.known)
+		before.known = !getrlimit(RLIMIT_CORE, &before.core) && !getrlimit(RLIMIT_MEMLOCK, &before.memlock);
 	/* None of these can do harm by failing, and there is nothing better to do. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	/* The hard limit stays, or it could not be given back without CAP_SYS_RESOURCE. */
+	if (before.known)
+		nothing.rlim_max = before.core.rlim_max;
 	setrlimit(RLIMIT_CORE, &nothing);
 	lock_memory();
+}
+
+void privs_restore_limits(void)
+{
+	if (!before.known)
+		return;
+	setrlimit(RLIMIT_CORE, &before.core);
+	setrlimit(RLIMIT_MEMLOCK, &before.memlock);
 }
 
 /*
@@ -92,9 +113,11 @@ static int drop_bounding(void)
 
 int privs_drop(void)
 {
+	const struct rlimit nothing = { 0, 0 };
 	struct caps c;
 	int error;
 
+	setrlimit(RLIMIT_CORE, &nothing);	/* for good: who drops runs nothing for others */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	/* Kernels before 4.3 have no ambient set: EINVAL. */

@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys/privs.h"
+
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum { EXIT_NO_EXEC = 126 };	/* as shells have it */
@@ -174,6 +176,7 @@ static void place(int fd, int target)
 _Noreturn static void child(const struct runner *r, const struct program *p, const struct files *f, const char *path)
 {
 	program_reset_signals();
+	privs_restore_limits();
 	if (p->uninterrupted) {
 		signal(SIGINT, SIG_IGN);
 		signal(SIGQUIT, SIG_IGN);

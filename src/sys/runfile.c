@@ -125,6 +125,29 @@ void runfile_remove(const char *name)
 	unlink(path);
 }
 
+int runfile_write_note(const char *name, const char *line)
+{
+	char path[PROGRAM_PATH_MAX];
+
+	path_of(path, MESHD_RUN_DIR, name, ".note");
+	return file_replace(path, line, strlen(line), 0600);
+}
+
+bool runfile_take_note(const char *name, struct text *out)
+{
+	char path[PROGRAM_PATH_MAX];
+	struct text line = { 0 };
+	bool found;
+
+	path_of(path, MESHD_RUN_DIR, name, ".note");
+	found = !file_read(path, &line, RUNFILE_MAX) && line.len;
+	if (found && out)
+		text_add(out, line.s);
+	unlink(path);
+	text_done(&line);
+	return found;
+}
+
 void runfile_done(struct runfile *r)
 {
 	free(r->config_file);

@@ -30,6 +30,13 @@ int runfile_read(struct runfile *r, const char *name);
 int runfile_write(const struct runfile *r, const char *name);
 void runfile_remove(const char *name);
 
+/*
+ * What went wrong on the way down, one line, for the "meshd down" that waits: it finds it once the lock is free. Where nobody
+ * waits it stays until the name comes up again. runfile_take_note() removes it; 'out' may be NULL. False: there is none.
+ */
+int runfile_write_note(const char *name, const char *line);
+bool runfile_take_note(const char *name, struct text *out);
+
 /* Free what it holds; it is empty again. */
 void runfile_done(struct runfile *r);
 

@@ -16,10 +16,11 @@
 #include "sys/configfile.h"
 #include "sys/daemon_inside.h"
 #include "sys/frame.h"
+#include "sys/worker.h"
 
 static bool listening(const struct daemon *d)
 {
-	return d->udp.fd4 >= 0 || d->udp.fd6 >= 0;
+	return udp_is_open(&d->udp);
 }
 
 int daemon_apply(struct daemon *d, const struct change *c)
@@ -34,23 +35,24 @@ int daemon_apply(struct daemon *d, const struct change *c)
 	udp_init(&fresh);
 	if (error)
 		return error;
-	error = rebind ? udp_open(&fresh, c->listen_port, mark) : 0;
+	error = rebind ? udp_open(&fresh, c->listen_port, mark, d->worker_count, d->offloads) : 0;
 	if (!error && !rebind && listening(d) && mark != old_mark)
 		error = udp_set_fwmark(&d->udp, mark);
 	if (error)
 		return error;
+	node_close_lanes(d->node);
 	error = node_apply(d->node, c, clock_now());
+	if (!error && d->workers)
+		workers_purge(d->workers);
+	node_open_lanes(d->node);
 	if (error) {
 		udp_close(&fresh);
 		if (!rebind && listening(d) && mark != old_mark)
 			udp_set_fwmark(&d->udp, old_mark);
 		return error;
 	}
-	if (rebind) {
-		udp_close(&d->udp);
-		d->udp = fresh;
-		daemon_watch_sockets(d);
-	}
+	if (rebind)
+		daemon_take_sockets(d, &fresh);
 	d->udp.fwmark = mark;	/* also for sockets yet to be opened */
 	node_set_listen_port(d->node, listening(d) ? d->udp.port : c->listen_port);
 	if (c->bits & CHANGE_FWMARK)
@@ -296,7 +298,7 @@ static void carry_resolved(const struct config *old, struct config *next)
 }
 
 /* The change from 'old' to 'next': that of 'next' less port and endpoints that did not change. False: no memory. */
-static bool change_between(const struct config *old, const struct config *next, struct change *out)
+static bool change_between(struct daemon *d, const struct config *old, const struct config *next, struct change *out)
 {
 	*out = next->change;
 	out->peers = calloc(out->peer_count + 1, sizeof(*out->peers));
@@ -308,7 +310,8 @@ static bool change_between(const struct config *old, const struct config *next, 
 		const struct change_peer *before = peer_in(&old->change, next->change.peers[i].public_key);
 
 		out->peers[i] = next->change.peers[i];
-		if (before && same_endpoint(before, &out->peers[i]))
+		/* A peer taken away by wg(8) since comes back with its endpoint. */
+		if (before && same_endpoint(before, &out->peers[i]) && node_has_endpoint(d->node, before->public_key))
 			out->peers[i].bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT;
 	}
 	return true;
@@ -327,7 +330,7 @@ static bool reload_to(struct daemon *d, struct config *next, struct text *why)
 	struct change change;
 	bool ok;
 
-	if (!change_between(&d->config, next, &change)) {
+	if (!change_between(d, &d->config, next, &change)) {
 		text_add(why, "out of memory");
 		return false;
 	}
@@ -336,7 +339,7 @@ static bool reload_to(struct daemon *d, struct config *next, struct text *why)
 	if (ok)
 		return true;
 	/* Back to what was in force. It worked before, so it is tried once and not more. */
-	if (change_between(next, &d->config, &change)) {
+	if (change_between(d, next, &d->config, &change)) {
 		put_in_force(d, &d->config, &change, &ignored);
 		change_between_done(&change);
 	}
@@ -439,6 +442,7 @@ void daemon_format_config(struct daemon *d, struct text *out)
 
 	c.addresses = NULL;
 	c.address_count = 0;
+	node_close_lanes(d->node);
 	node_info(d->node, &node);
 	c.change = (struct change){
 		.bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK,
@@ -450,6 +454,7 @@ void daemon_format_config(struct daemon *d, struct text *out)
 		netlink_address_each(&d->netlink, d->tun.ifindex, save_address, &walk);
 	for (size_t i = 0; node_peer(d->node, i, clock_now(), &peer); i++)
 		save_peer(&c.change, d->node, i, &peer);
+	node_open_lanes(d->node);
 	if (!walk.failed)
 		config_format(&c, out);
 	free(c.addresses);

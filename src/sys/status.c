@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/offloads.h"
 #include "crypto/aead.h"
 #include "crypto/key.h"
 #include "node/node.h"
@@ -23,8 +24,6 @@
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
 #endif
-
-enum { WORKERS = 1 };
 
 /* Give a string field its own copy; an empty one stays as it was initialised. */
 static bool set_string(char **field, const char *s)
@@ -63,7 +62,8 @@ static bool fill_daemon(const struct status_facts *f, struct instant now, Meshd_
 {
 	out->uptime_s = (uint64_t)((now.mono_us - f->start_us) / US_PER_S);
 	out->now_ns = now.wall_ns;
-	out->workers = WORKERS;
+	out->workers = f->lane_count;
+	out->one_queue = f->one_queue;
 	out->rss_bytes = rss_bytes();
 	return set_string(&out->version, PACKAGE_VERSION) && set_string(&out->name, f->name) &&
 	       set_string(&out->aead, aead_name());
@@ -84,6 +84,44 @@ static bool fill_addresses(const struct status_facts *f, Meshd__Status *out)
 		if (!copy)
 			return false;
 		out->addresses[out->n_addresses++] = copy;
+	}
+	return true;
+}
+
+static bool fill_offloads(const struct status_facts *f, Meshd__Status *out)
+{
+	out->offloads = calloc(8 * sizeof(f->offloads), sizeof(*out->offloads));
+	if (!out->offloads)
+		return false;
+	for (unsigned int o = 1; o <= OFFLOAD_ALL; o <<= 1) {
+		Meshd__Offload *m = malloc(sizeof(*m));
+
+		if (!m)
+			return false;
+		meshd__offload__init(m);
+		out->offloads[out->n_offloads++] = m;
+		m->on = (f->offloads & o) != 0;
+		if (!set_string(&m->name, offload_name(o)))
+			return false;
+	}
+	return true;
+}
+
+static bool fill_lanes(const struct node *n, const struct status_facts *f, Meshd__Status *out)
+{
+	out->lanes = calloc(f->lane_count + 1, sizeof(*out->lanes));
+	if (!out->lanes)
+		return false;
+	for (unsigned int i = 0; i < f->lane_count; i++) {
+		Meshd__Lane *m = malloc(sizeof(*m));
+
+		if (!m)
+			return false;
+		meshd__lane__init(m);
+		out->lanes[out->n_lanes++] = m;
+		node_lane_packets(n, i, &m->rx_packets, &m->tx_packets);
+		m->handed_over = f->lanes[i].handed_over;
+		m->strays = f->lanes[i].strays;
 	}
 	return true;
 }
@@ -217,7 +255,7 @@ bool status_fill(const struct node *n, const struct status_facts *f, struct inst
 
 	node_info(n, &info);
 	crypto_wipe(info.private_key, sizeof(info.private_key));
-	ok = fill_daemon(f, now, out) && fill_addresses(f, out) && fill_interface(&info, out) &&
+	ok = fill_daemon(f, now, out) && fill_addresses(f, out) && fill_offloads(f, out) && fill_lanes(n, f, out) && fill_interface(&info, out) &&
 	     fill_peers(n, info.peer_count, now, out);
 	return ok;
 }

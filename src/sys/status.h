@@ -18,6 +18,12 @@ struct status_facts {
 	int64_t start_us;			/* monotonic, when the daemon began */
 	const struct ip_prefix *addresses;	/* of the interface */
 	size_t address_count;
+	unsigned int offloads;			/* in force (base/offloads.h) */
+	bool one_queue;				/* several lanes, one TUN queue */
+	unsigned int lane_count;
+	struct status_lane {
+		uint64_t handed_over, strays;
+	} lanes[8];
 };
 
 /*

@@ -2,38 +2,19 @@
 /*
  * A node with two peers, and whatever may happen to it. The input is a row of pieces:
  *
- *	op	low 3 bits: what (enum op); bits 3-4: from which address; bit 5: which of the two remote ends
- *	step	low 3 bits: how much time passes first (steps[]); bit 7: do not hand the batch over yet
+ *	op	low 3 bits: what (enum op); bits 3-4: from which address; bit 5: which of the two remote ends, or for a packet from
+ *		the TUN that a vnet header comes first, for a datagram that two bytes with its segment size do; bit 6: to which lane
+ *	step	low 3 bits: how much time passes first (steps[]); bit 6: glue a datagram to the one before, as GRO does; bit 7: do not
+ *		hand the batch over yet
  *	len	2 bytes, little-endian; then so many bytes
  *
- * The remote ends are real ones: they hold the other half of each session, begin and answer handshakes, so that the
- * fuzzer gets behind the cryptography. After each batch everything that must always hold is looked at; above all, nothing
+ * The node has two lanes, and each of the two peers lives in one; what is another's goes there as the workers pass it. The remote
+ * ends are real ones: they hold the other half of each session, begin and answer handshakes, so that the fuzzer gets behind the cryptography. After each batch everything that must always hold is looked at; above all, nothing
  * comes out of the TUN that some peer did not seal, from an address that is his, and nothing twice.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/bytes.h"
-#include "crypto/aead.h"
-#include "node/inside.h"
-#include "wire/ip.h"
-
-#include "../unit/handshake_vectors.h"
-#include "../unit/stream.h"
+#include "packets_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-enum {
-	REMOTES = 2,
-	PIECES_MAX = 200,
-	PIECE_MAX = 4096,
-	DELIVERED_MAX = PIECES_MAX * PACKET_BATCH,
-	SETTLE_MAX = 100,
-};
 
 enum op {
 	OP_UDP,			/* the bytes are a datagram */
@@ -50,145 +31,6 @@ static const int64_t steps[8] = {
 	0, 1000, 20 * US_PER_MS, US_PER_S, 5 * US_PER_S + 400 * US_PER_MS, 15 * US_PER_S, 120 * US_PER_S, 181 * US_PER_S,
 };
 
-/* The other end of a peer's session. */
-struct remote {
-	struct noise_identity id;
-	struct noise_handshake handshake;
-	struct cookie_maker cookies;
-	struct keypair *keypair;
-	uint8_t stamp[WG_TAI64N_LEN];
-};
-
-struct buffer {
-	uint8_t *room;		/* headroom, data, tailroom: not a byte more */
-	size_t len;
-};
-
-struct world {
-	struct node *node;
-	struct lane *lane;
-	struct instant now;
-	struct stream random, remote_random;
-	struct remote remotes[REMOTES];
-	bool up;
-
-	/* The batch being gathered. */
-	bool tun;
-	struct buffer buffers[PACKET_BATCH];
-	struct endpoint from[PACKET_BATCH];
-	size_t count;
-
-	uint8_t last[PIECE_MAX + WG_DATA_HEADER + AEAD_TAG];	/* datagram handed in */
-	size_t last_len;
-	uint8_t initiation[WG_INITIATION_LEN];		/* the node's last */
-	bool initiated;
-
-	/* What was delivered: by which keypair (index and birth), which counter. */
-	struct delivered {
-		uint32_t index;
-		int64_t born_us;
-		uint64_t counter;
-	} *delivered;
-	size_t delivered_count;
-};
-
-static void require(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
-
-static const struct endpoint *address(unsigned int i)
-{
-	static struct endpoint all[4];
-
-	if (!all[0].port)
-		require(endpoint_parse("192.0.2.1:1111", &all[0]) && endpoint_parse("[2001:db8::2]:2222", &all[1]) &&
-			endpoint_parse("203.0.113.3:3333", &all[2]) && endpoint_parse("[fe80::4%4]:4444", &all[3]),
-			"an address");
-	return &all[i % 4];
-}
-
-/*
- * The world.
- */
-
-static void befriend(struct change *c, const struct remote *r, size_t i)
-{
-	static const char *const allowed[REMOTES][3] = {
-		{ "10.0.0.0/8", "fd00::/16", "10.2.3.4/32" },
-		{ "0.0.0.0/0", "10.1.0.0/16", "fd00:1::/32" },
-	};
-	struct change_peer *p = change_add_peer(c);
-
-	require(p, "no memory");
-	memcpy(p->public_key, r->id.public_key, KEY_LEN);
-	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
-	p->endpoint = *address((unsigned int)i);
-	p->keepalive_s = i ? 25 : 0;
-	for (size_t k = 0; k < 3; k++) {
-		struct ip_prefix prefix = { 0 };
-
-		require(ip_prefix_parse(allowed[i][k], &prefix) && change_add_allowed(p, &prefix, false), "an allowed IP");
-	}
-}
-
-/* A session that is there from the start: the node began the first remote's, the second's is not yet confirmed. */
-static void establish(struct world *w, size_t i)
-{
-	struct noise_keys keys = { .local_index = 0x1000U * (uint32_t)(i + 1), .remote_index = 77, .initiator = i == 0 };
-	struct noise_keys turned = { .local_index = 77, .remote_index = keys.local_index, .initiator = i != 0 };
-	struct peer *p = node_find(w->node, w->remotes[i].id.public_key);
-
-	memset(keys.send, 3 + (int)i, KEY_LEN);
-	memset(keys.receive, 5 + (int)i, KEY_LEN);
-	memcpy(turned.send, keys.receive, KEY_LEN);
-	memcpy(turned.receive, keys.send, KEY_LEN);
-	w->remotes[i].keypair = keypair_new(&turned, w->now.mono_us);
-	require(w->remotes[i].keypair && p && lane_install(w->lane, &p->data, keypair_new(&keys, w->now.mono_us)),
-		"no session");
-}
-
-static void world_init(struct world *w)
-{
-	struct change c = { .bits = CHANGE_PRIVATE_KEY };
-	struct rng rng = stream_rng(&w->random);
-	struct log silent = { 0 };
-
-	memset(w, 0, sizeof(*w));
-	w->random.s = 1;
-	w->remote_random.s = 2;
-	w->now = (struct instant){ .mono_us = 1000 * US_PER_S, .wall_ns = 1700000000 * NS_PER_S };
-	w->node = node_new(&rng, &silent);
-	w->delivered = malloc(DELIVERED_MAX * sizeof(*w->delivered));
-	require(w->node && w->delivered, "no memory");
-	w->lane = node_lane(w->node);
-	memcpy(c.private_key, handshake_vectors[0].responder_private, KEY_LEN);
-	for (size_t i = 0; i < REMOTES; i++) {
-		noise_identity_set(&w->remotes[i].id, handshake_vectors[i].initiator_private);
-		befriend(&c, &w->remotes[i], i);
-	}
-	require(node_apply(w->node, &c, w->now) == 0, "a change refused");
-	change_done(&c);
-	for (size_t i = 0; i < REMOTES; i++) {
-		noise_handshake_init(&w->remotes[i].handshake, &w->remotes[i].id, w->node->identity.public_key, NULL);
-		cookie_maker_init(&w->remotes[i].cookies, w->node->identity.public_key);
-		establish(w, i);
-	}
-	w->up = true;
-	node_set_up(w->node, true, w->now);
-}
-
-static void world_done(struct world *w)
-{
-	for (size_t i = 0; i < REMOTES; i++)
-		keypair_free(w->remotes[i].keypair);
-	free(w->delivered);
-	node_free(w->node);
-}
-
 /*
  * What must always hold.
  */
@@ -200,13 +42,6 @@ static bool inside(const uint8_t *p, size_t len, const void *memory, size_t size
 	return start && p >= start && p <= start + size && len <= (size_t)(start + size - p);
 }
 
-static bool in_pool(const uint8_t *p, size_t len, const struct pool *pool)
-{
-	if (!inside(p, len, pool->memory, pool->touched * pool->slot_size))
-		return false;
-	return (size_t)(p - pool->memory) % pool->slot_size + len <= pool->slot_size;
-}
-
 static bool in_batch(const struct world *w, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < w->count; i++)
@@ -215,35 +50,78 @@ static bool in_batch(const struct world *w, const uint8_t *p, size_t len)
 	return false;
 }
 
-/* A datagram of the lane's: in memory that is ours, a data message, to a place. */
-static void check_lane_dgram(const struct world *w, const struct dgram *d)
+/* Whether anything a remote end was ever allowed covers the address. */
+static bool may_have(size_t remote, const uint8_t *dst, uint8_t family)
 {
-	const struct lane *l = w->lane;
+	if (remote == 1)
+		return family == IP_V4 || (dst[0] == 0xfd && dst[1] == 0 && dst[2] == 0 && dst[3] == 1);
+	return family == IP_V4 ? dst[0] == 10 : dst[0] == 0xfd && dst[1] == 0;
+}
 
-	require(in_batch(w, d->data, d->len) || in_pool(d->data, d->len, &l->small) || in_pool(d->data, d->len, &l->large) ||
-		inside(d->data, d->len, l->keepalives, sizeof(l->keepalives)), "a datagram from nowhere");
-	require(wg_classify(d->data, d->len) == WG_DATA, "the lane sends what is no data");
+/* What a remote end reads in a message that it can open is a packet, and one for him. */
+static void check_message(const struct world *w, const uint8_t *msg, size_t len)
+{
+	uint8_t *plain = malloc(len);
+	struct ip_view v;
+
+	require(plain, "no memory");
+	require(wg_classify(msg, len) == WG_DATA, "the lane sends what is no data");
+	for (size_t i = 0; i < REMOTES; i++) {
+		const struct keypair *k = w->remotes[i].keypair;
+
+		if (wg_data_receiver(msg) != k->local_index ||
+		    !aead_open(k->opener, wg_data_counter(msg), plain, msg + WG_DATA_HEADER, len - WG_DATA_HEADER) ||
+		    len == WG_DATA_MIN)
+			continue;
+		require(ip_view(&v, plain, len - WG_DATA_MIN), "no packet was sealed");
+		require(may_have(i, v.dst, v.family), "a packet for somebody else was sealed");
+	}
+	free(plain);
+}
+
+/* A run of the lane's: in its own memory, equal messages but for the last, to a place. */
+static void check_run(const struct world *w, const struct lane *l, const struct dgram *d)
+{
+	uint32_t messages = 0;
+
+	require(inside(d->data, d->len, l->out_bytes, LANE_OUT_BYTES), "a datagram from nowhere");
+	require(d->segment && d->segment <= d->len, "a run that is none");
 	require(d->path.remote.addr.family != IP_NONE, "a datagram to nowhere");
+	require(d->len <= LANE_RUN_BYTES_MAX || d->len == d->segment, "a run too long");
+	for (uint32_t at = 0; at < d->len; at += d->segment, messages++)
+		check_message(w, d->data + at, d->len - at < d->segment ? d->len - at : d->segment);
+	require(messages <= l->run_messages_max, "too many messages in a run");
 }
 
 static void remote_hears(struct world *w, const struct dgram *d);
 
-static void check_lane_out(struct world *w, bool errors_only)
+static bool from_batch(const struct world *w, const struct tun_write *t)
 {
-	const struct lane_out *out = lane_out(w->lane);
+	for (uint32_t i = 0; i < t->count; i++)
+		if (!in_batch(w, t->pieces[i].base, t->pieces[i].len))
+			return false;
+	return true;
+}
 
-	require(out->dgram_count <= PACKET_BATCH && out->packet_count <= PACKET_BATCH, "an output too long");
+static void check_lane_out(struct world *w, struct lane *l, bool errors_only)
+{
+	const struct lane_out *out = lane_out(l);
+
+	require(out->dgram_count <= LANE_RUNS_MAX, "an output too long");
 	for (size_t i = 0; i < out->dgram_count; i++)
-		check_lane_dgram(w, &out->dgrams[i]);
-	for (size_t i = 0; i < out->packet_count; i++) {
-		const struct packet *p = &out->packets[i];
-		bool error = inside(p->data, p->len, w->lane->errors, sizeof(w->lane->errors));
+		check_run(w, l, &out->dgrams[i]);
+	for (size_t i = 0; i < out->write_count; i++) {
+		const struct tun_write *t = &out->writes[i];
+		const struct piece *p = t->pieces;
+		bool error = inside(p->base, p->len, l->errors, sizeof(l->errors));
 		struct ip_view v;
 
-		require(ip_view(&v, p->data, p->len) && v.len == p->len, "a packet that is none");
-		require(error || (!errors_only && in_batch(w, p->data, p->len)), "a packet from nowhere");
+		require(t->count && t->packets, "a write of nothing");
+		require(error || (!errors_only && from_batch(w, t)), "a packet from nowhere");
+		if (t->packets == 1)
+			require(ip_view(&v, p->base + VNET_LEN, p->len - VNET_LEN) && v.len == p->len - VNET_LEN, "a packet that is none");
 	}
-	lane_out_clear(w->lane);
+	lane_out_clear(l);
 }
 
 static void check_node_out(struct world *w)
@@ -266,7 +144,7 @@ static void check_node_out(struct world *w)
 static void check_bounds(const struct world *w)
 {
 	const struct node *n = w->node;
-	size_t held = 0, keypairs = 0;
+	size_t held = 0, keypairs = 0, slots = 0, indices = 0;
 
 	for (size_t i = 0; i < n->peer_count; i++) {
 		const struct lane_peer *p = &n->peers[i]->data;
@@ -276,11 +154,16 @@ static void check_bounds(const struct world *w)
 		held += p->held_count;
 		keypairs += (s->previous ? 1U : 0U) + (s->current ? 1U : 0U) + (s->next ? 1U : 0U);
 	}
-	require(w->lane->small.used + w->lane->large.used == held, "a slot was lost");
-	require(w->lane->indices.count == keypairs, "an index was lost");
+	for (size_t i = 0; i < LANES; i++) {
+		slots += w->lanes[i]->small.used + w->lanes[i]->large.used;
+		indices += w->lanes[i]->indices.count;
+		require(w->lanes[i]->handshake_count <= LANE_HANDSHAKES_MAX, "too many handshakes wait");
+		require(!w->lanes[i]->cut.begun, "half a packet was forgotten");
+	}
+	require(slots == held, "a slot was lost");
+	require(indices == keypairs, "an index was lost");
 	require(n->handshakes.count <= n->peer_count, "a handshake was lost");
 	require(n->timers.count <= n->peer_count, "a timer too many");
-	require(w->lane->handshake_count <= LANE_HANDSHAKES_MAX, "too many handshakes wait");
 }
 
 /* Turns until the node rests, as a driver would. It must come to rest, and say when it wants to be woken. */
@@ -294,10 +177,11 @@ static void settle(struct world *w)
 		node_turn(w->node, w->now);
 		node_effects(w->node);
 		check_node_out(w);
-		do {
-			more = lane_drain(w->lane, w->now);
-			check_lane_out(w, true);
-		} while (more);
+		for (size_t l = 0; l < LANES; l++)
+			do {
+				more = lane_drain(w->lanes[l], w->now);
+				check_lane_out(w, w->lanes[l], true);
+			} while (more);
 		deadline_us = node_deadline(w->node);
 		if (deadline_us > w->now.mono_us)
 			break;
@@ -318,7 +202,16 @@ struct allowed_out {
 	struct delivered key;
 };
 
-/* Open a copy of one datagram with the keys the node has, and judge it by itself. */
+/* The keypair a message is for: in the lane it comes to, or in the one its index names. */
+static const struct keypair *keypair_for(const struct world *w, const uint8_t *msg)
+{
+	uint32_t index = wg_data_receiver(msg);
+	const struct keypair *k = u32map_get(&w->lanes[w->lane]->indices, index);
+
+	return k || wg_index_lane(index) >= LANES ? k : u32map_get(&w->lanes[wg_index_lane(index)]->indices, index);
+}
+
+/* Open a copy of one message with the keys the node has, and judge it by itself. */
 static void may_deliver(const struct world *w, const uint8_t *msg, size_t len, struct allowed_out *a)
 {
 	const struct keypair *k;
@@ -326,9 +219,7 @@ static void may_deliver(const struct world *w, const uint8_t *msg, size_t len, s
 
 	a->authentic = false;
 	a->plain = NULL;
-	if (wg_classify(msg, len) != WG_DATA)
-		return;
-	k = u32map_get(&w->lane->indices, wg_data_receiver(msg));
+	k = keypair_for(w, msg);
 	if (!k || w->now.mono_us - k->born_us >= REJECT_AFTER_S * US_PER_S)
 		return;
 	a->plain = malloc(len);
@@ -341,7 +232,7 @@ static void may_deliver(const struct world *w, const uint8_t *msg, size_t len, s
 
 		memcpy(src.bytes, v.src, v.family == IP_V4 ? 4 : 16);
 		a->len = v.len;
-		if (lpm_lookup(&w->lane->allowed, &src) == k->owner)
+		if (lpm_lookup(&w->node->allowed, &src) == k->owner)
 			return;
 	}
 	free(a->plain);
@@ -360,21 +251,55 @@ static void check_not_twice(struct world *w, const struct delivered *d)
 	w->delivered[w->delivered_count++] = *d;
 }
 
-/* Each delivered packet must be one of those that may, in their order. */
-static void check_delivered(struct world *w, struct allowed_out *may)
+/* As it was sealed; only a TCP or UDP checksum of 0xffff may have become 0, which is the same. */
+static bool same_packet(const uint8_t *sealed, const uint8_t *written, size_t len)
 {
-	const struct lane_out *out = lane_out(w->lane);
 	size_t at = 0;
 
-	require(out->dgram_count == 0, "a datagram in answer to a datagram");
-	for (size_t i = 0; i < out->packet_count; i++) {
-		const struct packet *p = &out->packets[i];
-
-		while (at < w->count && !(may[at].plain && may[at].len == p->len && !memcmp(may[at].plain, p->data, p->len)))
-			at++;
-		require(at < w->count, "a packet nobody sealed, or not his");
-		check_not_twice(w, &may[at].key);
+	while (at < len && sealed[at] == written[at])
 		at++;
+	if (at == len)
+		return true;
+	return at + 2 <= len && get_be16(sealed + at) == 0xffff && get_be16(written + at) == 0 &&
+	       !memcmp(sealed + at + 2, written + at + 2, len - at - 2);
+}
+
+/* The messages of a batch that may be data, each judged. */
+struct verdicts {
+	struct allowed_out *v;
+	size_t count;
+	uint64_t authentic;	/* bytes */
+};
+
+/* Each delivered packet must be one of those that may, in the order of one lane's. */
+static void check_delivered_one(struct world *w, const struct verdicts *may, const uint8_t *p, size_t len, size_t *at)
+{
+	while (*at < may->count && !(may->v[*at].plain && may->v[*at].len == len && same_packet(may->v[*at].plain, p, len)))
+		++*at;
+	require(*at < may->count, "a packet nobody sealed, or not his");
+	check_not_twice(w, &may->v[*at].key);
+	++*at;
+}
+
+/* Merged writes are taken apart again. Flows may overtake each other there, so order is looked at inside of each. */
+static void check_delivered(struct world *w, struct lane *l, const struct verdicts *may)
+{
+	const struct lane_out *out = lane_out(l);
+
+	require(out->dgram_count == 0, "a datagram in answer to a datagram");
+	for (size_t i = 0; i < out->write_count; i++) {
+		const struct tun_write *t = &out->writes[i];
+		struct piece singles[MERGE_SEGMENTS_MAX];
+		uint32_t count = 1;
+		size_t at = 0;
+
+		require(t->packets <= MERGE_SEGMENTS_MAX, "too many packets in a write");
+		singles[0] = t->pieces[0];
+		if (t->packets > 1)
+			count = merge_undo(t, singles);
+		require(count == t->packets, "a write of other packets than it says");
+		for (uint32_t k = 0; k < count; k++)
+			check_delivered_one(w, may, singles[k].base + VNET_LEN, singles[k].len - VNET_LEN, &at);
 	}
 }
 
@@ -391,36 +316,106 @@ static uint64_t received_bytes(const struct world *w)
 	return sum;
 }
 
+static void judge(const struct world *w, const struct dgram *d, struct verdicts *may)
+{
+	uint32_t step = d->segment ? d->segment : d->len;
+
+	for (uint32_t at = 0; at < d->len; at += step) {
+		uint32_t len = d->len - at < step ? d->len - at : step;
+
+		if (wg_classify(d->data + at, len) != WG_DATA)
+			continue;
+		require(may->count < MESSAGES_MAX, "more messages than can be");
+		may_deliver(w, d->data + at, len, &may->v[may->count]);
+		may->authentic += may->v[may->count++].authentic ? len : 0;
+	}
+}
+
+/* What came to the wrong lane goes to the right one, which keeps what it cannot use. */
+static void pass_strays(struct world *w, const struct dgram *strays, size_t count, const struct verdicts *may)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned int to = wg_index_lane(wg_data_receiver(strays[i].data));
+
+		require(to < LANES && to != w->lane, "a stray to nowhere");
+		lane_from_udp(w->lanes[to], w->now, &strays[i], 1);
+		require(lane_out(w->lanes[to])->stray_count == 0, "a stray was passed on twice");
+		check_delivered(w, w->lanes[to], may);
+		lane_out_clear(w->lanes[to]);
+	}
+}
+
 static void hand_over_udp(struct world *w)
 {
-	struct allowed_out may[PACKET_BATCH];
-	struct dgram dgrams[PACKET_BATCH];
-	uint64_t before = received_bytes(w), authentic = 0;
+	static struct allowed_out verdicts[MESSAGES_MAX];
+	struct verdicts may = { .v = verdicts };
+	struct dgram dgrams[PACKET_BATCH], strays[LANE_STRAYS_MAX];
+	struct lane *l = w->lanes[w->lane];
+	uint64_t before = received_bytes(w);
+	size_t stray_count;
 
 	memset(dgrams, 0, sizeof(dgrams));
 	for (size_t i = 0; i < w->count; i++) {
 		dgrams[i].data = w->buffers[i].room + PACKET_HEADROOM;
 		dgrams[i].len = (uint32_t)w->buffers[i].len;
+		dgrams[i].segment = w->buffers[i].segment;
 		dgrams[i].path.remote = w->from[i];
-		may_deliver(w, dgrams[i].data, dgrams[i].len, &may[i]);
-		authentic += may[i].authentic ? dgrams[i].len : 0;
+		judge(w, &dgrams[i], &may);
 	}
-	lane_from_udp(w->lane, w->now, dgrams, w->count);
-	require(received_bytes(w) - before <= authentic, "a forgery was taken for a peer's");
-	check_delivered(w, may);
-	check_lane_out(w, false);
-	for (size_t i = 0; i < w->count; i++)
-		free(may[i].plain);
+	lane_from_udp(l, w->now, dgrams, w->count);
+	require(lane_out(l)->handover_count == 0, "a handover of a datagram");
+	stray_count = lane_out(l)->stray_count;
+	memcpy(strays, l->strays, stray_count * sizeof(strays[0]));
+	/* Before merged writes are taken apart, which changes them. */
+	for (size_t i = 0; i < lane_out(l)->write_count; i++)
+		require(from_batch(w, &lane_out(l)->writes[i]), "a packet from nowhere");
+	check_delivered(w, l, &may);
+	lane_out_clear(l);
+	pass_strays(w, strays, stray_count, &may);
+	require(received_bytes(w) - before <= may.authentic, "a forgery was taken for a peer's");
+	for (size_t i = 0; i < may.count; i++)
+		free(may.v[i].plain);
+}
+
+/* What one lane read for another, until it is done. */
+static void pass_handovers(struct world *w, const struct handover *h, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct lane *home = w->lanes[h[i].peer->home];
+
+		require(h[i].peer->home != w->lane, "a handover to the reader");
+		while (!lane_from_lane(home, w->now, &h[i], 1)) {
+			require(lane_out(home)->dgram_count > 0, "an output that is full of nothing");
+			check_lane_out(w, home, true);
+		}
+		require(lane_out(home)->handover_count == 0, "a packet was handed over twice");
+		check_lane_out(w, home, true);
+	}
 }
 
 static void hand_over_tun(struct world *w)
 {
+	struct lane *l = w->lanes[w->lane];
+	struct handover handovers[PACKET_BATCH];
 	struct packet packets[PACKET_BATCH];
+	size_t done = 0, count;
 
 	for (size_t i = 0; i < w->count; i++)
-		packets[i] = (struct packet){ w->buffers[i].room + PACKET_HEADROOM, (uint32_t)w->buffers[i].len };
-	lane_from_tun(w->lane, w->now, packets, w->count);
-	check_lane_out(w, true);
+		packets[i] = (struct packet){
+			.data = w->buffers[i].room + PACKET_HEADROOM,
+			.len = (uint32_t)w->buffers[i].len,
+			.vnet = w->buffers[i].vnet,
+		};
+	while (done < w->count) {
+		size_t now_done = lane_from_tun(l, w->now, packets + done, w->count - done);
+
+		require(now_done || lane_out(l)->dgram_count, "an output that is full of nothing");
+		done += now_done;
+		count = lane_out(l)->handover_count;
+		memcpy(handovers, l->handovers, count * sizeof(handovers[0]));
+		check_lane_out(w, l, true);
+		pass_handovers(w, handovers, count);
+	}
 }
 
 static void hand_over(struct world *w)
@@ -435,26 +430,85 @@ static void hand_over(struct world *w)
 	settle(w);
 }
 
+static void buffer_fill(struct buffer *b, const void *bytes, size_t len)
+{
+	b->room = malloc(PACKET_HEADROOM + len + PACKET_TAILROOM);
+	require(b->room, "no memory");
+	memset(b->room, 0xaa, PACKET_HEADROOM + len + PACKET_TAILROOM);
+	b->len = len;
+	if (len)
+		memcpy(b->room + PACKET_HEADROOM, bytes, len);
+}
+
+/* As GRO does it: to the datagram before, if that is from the same place and its messages are of one length so far. */
+static bool glue(struct world *w, const void *bytes, size_t len, const struct endpoint *from)
+{
+	struct buffer *b, longer;
+	uint32_t segment;
+
+	if (!w->glue || !w->count || w->tun || !len || !endpoint_equal(from, &w->from[w->count - 1]))
+		return false;
+	b = &w->buffers[w->count - 1];
+	segment = b->segment ? b->segment : (uint32_t)b->len;
+	if (len > segment || b->len % segment || b->len + len > 65507)
+		return false;
+	longer = *b;
+	buffer_fill(&longer, b->room + PACKET_HEADROOM, b->len);
+	longer.room = realloc(longer.room, PACKET_HEADROOM + b->len + len + PACKET_TAILROOM);
+	require(longer.room, "no memory");
+	memcpy(longer.room + PACKET_HEADROOM + b->len, bytes, len);
+	memset(longer.room + PACKET_HEADROOM + b->len + len, 0xaa, PACKET_TAILROOM);
+	longer.len = b->len + len;
+	longer.segment = segment;
+	free(b->room);
+	*b = longer;
+	return true;
+}
+
 static void add(struct world *w, bool tun, const void *bytes, size_t len, const struct endpoint *from)
 {
 	struct buffer *b;
 
+	if (!tun && len <= sizeof(w->last)) {
+		w->last_len = len;
+		if (len)
+			memmove(w->last, bytes, len);
+	}
+	if (!tun && glue(w, bytes, len, from))
+		return;
 	if (w->count == PACKET_BATCH || (w->count && w->tun != tun))
 		hand_over(w);
 	b = &w->buffers[w->count];
+	memset(b, 0, sizeof(*b));
+	buffer_fill(b, bytes, len);
 	w->tun = tun;
 	w->from[w->count++] = *from;
-	b->len = len;
-	b->room = malloc(PACKET_HEADROOM + len + PACKET_TAILROOM);
-	require(b->room, "no memory");
-	memset(b->room, 0xaa, PACKET_HEADROOM + len + PACKET_TAILROOM);
-	if (len)
-		memcpy(b->room + PACKET_HEADROOM, bytes, len);
-	if (tun)
+}
+
+/* A packet from the TUN behind a vnet header, or none. */
+static void add_packet(struct world *w, bool with_vnet, const uint8_t *bytes, size_t len)
+{
+	struct vnet v = { 0 };
+
+	if (with_vnet && len < VNET_LEN)
 		return;
-	w->last_len = len;
-	if (len)
-		memmove(w->last, bytes, len);
+	if (with_vnet) {
+		vnet_read(&v, bytes);
+		bytes += VNET_LEN;
+		len -= VNET_LEN;
+	}
+	add(w, true, bytes, len, address(0));
+	w->buffers[w->count - 1].vnet = v;
+}
+
+/* A datagram behind what the kernel says of its segments, or nothing. */
+static void add_dgram(struct world *w, bool with_segment, const uint8_t *bytes, size_t len, const struct endpoint *from)
+{
+	if (with_segment && len < 2)
+		return;
+	add(w, false, bytes + (with_segment ? 2 : 0), len - (with_segment ? 2 : 0), from);
+	if (with_segment)
+		w->buffers[w->count - 1].segment = bytes[0] | (uint32_t)bytes[1] << 8;
 }
 
 /*
@@ -578,6 +632,8 @@ static void control(struct world *w, struct remote *r, const uint8_t *bytes, siz
 		break;
 	case 1:
 		node_set_mtu(w->node, 576 + 16U * (len > 1 ? bytes[1] : 0U));
+		if (len > 2)
+			lane_set_offloads(w->lanes[0], 1 + bytes[2] % 127, bytes[2] & 0x80);
 		break;
 	case 2:
 	case 3:
@@ -615,12 +671,16 @@ static void piece(struct world *w, unsigned int op, const uint8_t *bytes, size_t
 	const struct endpoint *from = address(op >> 3 & 3);
 	struct remote *r = &w->remotes[op >> 5 & 1];
 
+	if (w->lane != (op >> 6 & 1)) {
+		hand_over(w);
+		w->lane = op >> 6 & 1;
+	}
 	switch ((enum op)(op & 7)) {
 	case OP_UDP:
-		add(w, false, bytes, len, from);
+		add_dgram(w, op & 32, bytes, len, from);
 		break;
 	case OP_TUN:
-		add(w, true, bytes, len, from);
+		add_packet(w, op & 32, bytes, len);
 		break;
 	case OP_SEALED:
 		remote_seals(w, r, bytes, len, from);
@@ -682,6 +742,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (len > size)
 			len = size;
 		let_pass(&w, steps[step & 7]);
+		w.glue = step & 0x40;
 		piece(&w, op, data, len);
 		if (!(step & 0x80))
 			hand_over(&w);

@@ -55,6 +55,7 @@ void sim_init(struct sim *s, uint64_t seed)
 {
 	memset(s, 0, sizeof(*s));
 	s->random.s = seed;
+	s->lanes = 1;
 	s->now_us = US_PER_S;
 	s->wall_ns = INT64_C(1700000000) * NS_PER_S;
 }
@@ -84,10 +85,12 @@ static void start_node(struct sim *s, size_t i)
 	struct log log = { 0 };
 	struct change c = { .bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT, .listen_port = SIM_PORT };
 
-	n->node = node_new(&rng, &log);
+	n->node = node_new(&rng, &log, s->lanes);
 	assert(n->node);
 	memcpy(c.private_key, n->private_key, KEY_LEN);
 	assert(!node_apply(n->node, &c, instant_of(s, i)));
+	for (unsigned int l = 0; l < s->lanes; l++)
+		lane_set_offloads(node_lane(n->node, l), 1 + (uint32_t)sim_random(&n->random, 63), true);
 	node_set_mtu(n->node, 1420);
 	node_set_up(n->node, true, instant_of(s, i));
 	n->wake_us = s->now_us;
@@ -200,7 +203,7 @@ static void count_sent(struct sim *s, struct sim_node *n, const uint8_t *msg, si
 			seen->data++;
 		break;
 	default:
-		assert(!"a node sends nothing but WireGuard");
+		assert(false && "a node sends nothing but WireGuard");
 	}
 }
 
@@ -253,27 +256,67 @@ static void wire_send(struct sim *s, size_t from, const struct dgram *d)
  * The driver of one node.
  */
 
-static void tun_write(struct sim *s, size_t i, const struct packet *p)
+static void packet_arrived(struct sim *s, size_t i, const uint8_t *packet, size_t len)
 {
-	if (!sim_tag(p->data, p->len)) {
+	if (!sim_tag(packet, len)) {
 		s->nodes[i].seen.refused++;
 		return;
 	}
 	s->nodes[i].seen.delivered++;
 	if (s->on_packet)
-		s->on_packet(s, i, p->data, p->len);
+		s->on_packet(s, i, packet, len);
 }
 
-static void flush_lane(struct sim *s, size_t i)
+/* Our packets are UDP without a checksum, so nothing is merged and each write is one packet behind its vnet header. */
+static void tun_write(struct sim *s, size_t i, const struct tun_write *w)
 {
-	struct lane *l = node_lane(s->nodes[i].node);
+	assert(w->count == 1 && w->packets == 1);
+	packet_arrived(s, i, w->pieces[0].base + VNET_LEN, w->pieces[0].len - VNET_LEN);
+}
+
+/* A run as the socket would send it: cut into datagrams. */
+static void run_send(struct sim *s, size_t i, const struct dgram *run)
+{
+	uint32_t step = run->segment ? run->segment : run->len;
+	struct dgram d = *run;
+
+	for (uint32_t at = 0; at < run->len; at += step) {
+		d.data = run->data + at;
+		d.len = run->len - at < step ? run->len - at : step;
+		wire_send(s, i, &d);
+	}
+}
+
+static void flush_lane(struct sim *s, size_t i, unsigned int lane)
+{
+	struct lane *l = node_lane(s->nodes[i].node, lane);
 	const struct lane_out *out = lane_out(l);
+	struct handover handovers[PACKET_BATCH];
+	struct dgram strays[LANE_STRAYS_MAX];
+	size_t handover_count = out->handover_count, stray_count = out->stray_count;
 
 	for (size_t j = 0; j < out->dgram_count; j++)
-		wire_send(s, i, &out->dgrams[j]);
-	for (size_t j = 0; j < out->packet_count; j++)
-		tun_write(s, i, &out->packets[j]);
+		run_send(s, i, &out->dgrams[j]);
+	for (size_t j = 0; j < out->write_count; j++)
+		tun_write(s, i, &out->writes[j]);
+	memcpy(handovers, out->handovers, handover_count * sizeof(handovers[0]));
+	memcpy(strays, out->strays, stray_count * sizeof(strays[0]));
 	lane_out_clear(l);
+	/* What belongs to other lanes goes there at once. */
+	for (size_t j = 0; j < handover_count; j++) {
+		unsigned int to = handovers[j].peer->home;
+
+		s->handed_over++;
+		assert(lane_from_lane(node_lane(s->nodes[i].node, to), instant_of(s, i), &handovers[j], 1) == 1);
+		flush_lane(s, i, to);
+	}
+	for (size_t j = 0; j < stray_count; j++) {
+		unsigned int to = wg_index_lane(wg_data_receiver(strays[j].data));
+
+		s->strays++;
+		lane_from_udp(node_lane(s->nodes[i].node, to), instant_of(s, i), &strays[j], 1);
+		flush_lane(s, i, to);
+	}
 }
 
 static void turn(struct sim *s, size_t i)
@@ -288,10 +331,11 @@ static void turn(struct sim *s, size_t i)
 	for (size_t j = 0; j < count; j++)
 		wire_send(s, i, &dgrams[j]);
 	node_out_clear(n->node);
-	do {
-		more = lane_drain(node_lane(n->node), instant_of(s, i));
-		flush_lane(s, i);
-	} while (more);
+	for (unsigned int l = 0; l < s->lanes; l++)
+		do {
+			more = lane_drain(node_lane(n->node, l), instant_of(s, i));
+			flush_lane(s, i, l);
+		} while (more);
 	n->wake_us = node_deadline(n->node);
 }
 
@@ -302,9 +346,14 @@ static void arrive(struct sim *s, struct sim_event *e)
 		.len = (uint32_t)e->len,
 		.path = e->from,
 	};
+	unsigned int lane;
 
-	lane_from_udp(node_lane(s->nodes[e->to].node), instant_of(s, e->to), &d, 1);
-	flush_lane(s, e->to);
+	/* Steering is a hint: here it is right half of the time, and else a throw of the dice. */
+	lane = wg_classify(d.data, d.len) == WG_DATA && sim_random(&s->random, 2) ?
+	       wg_index_lane(wg_data_receiver(d.data)) : (unsigned int)sim_random(&s->random, s->lanes);
+	lane %= s->lanes;
+	lane_from_udp(node_lane(s->nodes[e->to].node, lane), instant_of(s, e->to), &d, 1);
+	flush_lane(s, e->to, lane);
 	turn(s, e->to);
 	free(e);
 }
@@ -374,6 +423,7 @@ void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_le
 	uint8_t room[PACKET_HEADROOM + SIM_DGRAM_MAX + PACKET_TAILROOM] = { 0 }, *p = room + PACKET_HEADROOM;
 	struct packet packet = { .data = p };
 	struct ip_prefix from, to, v4;
+	unsigned int lane;
 
 	if (payload_len < TAG_AT - 40 + 12)
 		payload_len = TAG_AT - 40 + 12;
@@ -389,8 +439,9 @@ void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_le
 	put_be64(p + TAG_AT, tag);
 	put_be32(p + TAG_AT + 8, TAG_MAGIC);
 	packet.len = (uint32_t)(40 + payload_len);
-	lane_from_tun(node_lane(s->nodes[a].node), instant_of(s, a), &packet, 1);
-	flush_lane(s, a);
+	lane = (unsigned int)sim_random(&s->random, s->lanes);
+	assert(lane_from_tun(node_lane(s->nodes[a].node, lane), instant_of(s, a), &packet, 1) == 1);
+	flush_lane(s, a, lane);
 	turn(s, a);
 }
 
@@ -408,7 +459,7 @@ struct peer_info sim_peer(struct sim *s, size_t a, size_t b)
 	for (size_t i = 0; node_peer(s->nodes[a].node, i, instant_of(s, a), &info); i++)
 		if (!memcmp(info.public_key, s->nodes[b].public_key, KEY_LEN))
 			return info;
-	assert(!"no such peer");
+	assert(false && "no such peer");
 	return info;
 }
 

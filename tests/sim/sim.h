@@ -60,6 +60,8 @@ struct sim {
 	int64_t now_us, wall_ns;	/* virtual */
 	struct sim_node nodes[SIM_NODES_MAX];
 	size_t node_count;
+	unsigned int lanes;		/* of each node made from now on; 1 at first */
+	uint64_t handed_over, strays;	/* packets and messages that went from lane to lane */
 	struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX];
 	struct sim_event *events;	/* sorted by time, then by order of making */
 	size_t in_flight;

@@ -52,7 +52,7 @@ static inline int setup(void **state)
 
 	(void)state;
 	random_bytes.s = 1;
-	n = node_new(&rng, &log);
+	n = node_new(&rng, &log, 1);
 	if (!n)
 		return -1;
 	memcpy(c.private_key, private_of(SELF), KEY_LEN);
@@ -176,7 +176,7 @@ static inline const struct keypair *give_session(uint8_t id)
 	struct keypair *k = keypair_new(&keys, now.mono_us);
 	struct peer *p = node_find(n, public_of(id));
 
-	assert_true(lane_install(&n->lane, &p->data, k));
+	assert_true(lane_install(&n->lanes[0], &p->data, k));
 	assert_true(info_of(id).has_session);
 	return k;
 }
@@ -185,7 +185,7 @@ static inline void assert_session(uint8_t id, const struct keypair *k)
 {
 	assert_ptr_equal(node_find(n, public_of(id))->data.session.current, k);
 	if (k)
-		assert_ptr_equal(u32map_get(&n->lane.indices, k->local_index), k);
+		assert_ptr_equal(u32map_get(&n->lanes[0].indices, k->local_index), k);
 }
 
 #endif

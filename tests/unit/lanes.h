@@ -28,16 +28,17 @@ enum {
 	LANES_GUARD_BYTE = 0xc5,
 	LANES_INDEX_A = 0x0a000800,
 	LANES_INDEX_B = 0x0b000800,
+	LANES_BATCH_MAX = 512,		/* all that one output can hold, as single messages */
 };
 
 #define LANES_START_US (INT64_C(1000) * US_PER_S)
 
 /* A batch of buffers: guard, headroom, data, tailroom, guard. */
 struct lanes_batch {
-	uint8_t *rooms[PACKET_BATCH];
-	size_t sizes[PACKET_BATCH];
-	struct packet packets[PACKET_BATCH];
-	struct dgram dgrams[PACKET_BATCH];
+	uint8_t *rooms[LANES_BATCH_MAX];
+	size_t sizes[LANES_BATCH_MAX];
+	struct packet packets[LANES_BATCH_MAX];
+	struct dgram dgrams[LANES_BATCH_MAX];
 	size_t count;
 };
 
@@ -47,7 +48,7 @@ static inline uint8_t *lanes_add(struct lanes_batch *b, const void *data, size_t
 	uint8_t *room = malloc(size), *at;
 
 	assert_non_null(room);
-	assert_true(b->count < PACKET_BATCH);
+	assert_true(b->count < LANES_BATCH_MAX);
 	memset(room, LANES_GUARD_BYTE, size);
 	at = room + LANES_GUARD + PACKET_HEADROOM;
 	if (len)
@@ -75,6 +76,7 @@ static inline void lanes_release(struct lanes_batch *b)
 
 struct lanes_side {
 	struct lane lane;
+	struct lpm allowed;
 	struct lane_peer peer;		/* the other side */
 	struct endpoint here;
 };
@@ -93,11 +95,11 @@ static inline struct ip_prefix lanes_prefix(const char *text)
 	return p;
 }
 
-static inline void lanes_allow(struct lane *l, struct lane_peer *p, const char *text)
+static inline void lanes_allow(struct lanes_side *s, struct lane_peer *p, const char *text)
 {
 	struct ip_prefix prefix = lanes_prefix(text);
 
-	assert_true(lpm_insert(&l->allowed, &prefix, p));
+	assert_true(lpm_insert(&s->allowed, &prefix, p));
 }
 
 static inline struct keypair *lanes_keypair(uint32_t local, uint32_t remote, bool initiator, uint8_t seed, int64_t now_us)
@@ -136,16 +138,16 @@ static inline void lanes_init(struct lanes *l)
 {
 	memset(l, 0, sizeof(*l));
 	l->now = (struct instant){ .mono_us = LANES_START_US, .wall_ns = 1 };
-	assert_true(lane_init(&l->a.lane));
-	assert_true(lane_init(&l->b.lane));
+	assert_true(lane_init(&l->a.lane, 0, 1, &l->a.allowed));
+	assert_true(lane_init(&l->b.lane, 0, 1, &l->b.allowed));
 	assert_true(endpoint_parse("192.0.2.1:1111", &l->a.here));
 	assert_true(endpoint_parse("[2001:db8::2]:2222", &l->b.here));
 	l->a.peer.path.remote = l->b.here;
 	l->b.peer.path.remote = l->a.here;
-	lanes_allow(&l->a.lane, &l->a.peer, "10.0.0.2");
-	lanes_allow(&l->a.lane, &l->a.peer, "fd00::2");
-	lanes_allow(&l->b.lane, &l->b.peer, "10.0.0.1");
-	lanes_allow(&l->b.lane, &l->b.peer, "fd00::1");
+	lanes_allow(&l->a, &l->a.peer, "10.0.0.2");
+	lanes_allow(&l->a, &l->a.peer, "fd00::2");
+	lanes_allow(&l->b, &l->b.peer, "10.0.0.1");
+	lanes_allow(&l->b, &l->b.peer, "fd00::1");
 }
 
 static inline void lanes_side_done(struct lanes_side *s)
@@ -158,6 +160,7 @@ static inline void lanes_side_done(struct lanes_side *s)
 	assert_null(s->lane.noted);
 	assert_null(s->lane.pending);
 	lane_done(&s->lane);
+	lpm_clear(&s->allowed);
 }
 
 static inline void lanes_done(struct lanes *l)
@@ -204,22 +207,84 @@ static inline void lanes_add_packet(struct lanes_batch *b, uint8_t src, uint8_t 
 	lanes_add(b, p, sizeof(p));
 }
 
-/* Hand the batch to a side's TUN or UDP end. Datagrams that say nothing else come from 'from'. */
+/*
+ * What is in a side's output: single messages, whatever runs they are in, and single packets.
+ */
+
+static inline size_t lanes_message_count(struct lanes_side *s)
+{
+	const struct lane_out *out = lane_out(&s->lane);
+	size_t count = 0;
+
+	for (size_t i = 0; i < out->dgram_count; i++)
+		count += (out->dgrams[i].len + out->dgrams[i].segment - 1) / out->dgrams[i].segment;
+	return count;
+}
+
+/* The i-th message, as a datagram of its own. */
+static inline struct dgram lanes_message(struct lanes_side *s, size_t i)
+{
+	const struct lane_out *out = lane_out(&s->lane);
+
+	for (size_t r = 0; r < out->dgram_count; r++) {
+		struct dgram d = out->dgrams[r];
+		size_t count = (d.len + d.segment - 1) / d.segment;
+		uint32_t at = d.segment * (uint32_t)i;
+
+		if (i < count) {
+			d.data += at;
+			d.len = d.len - at < d.segment ? d.len - at : d.segment;
+			d.segment = 0;
+			return d;
+		}
+		i -= count;
+	}
+	fail_msg("no message %zu", i);
+	return (struct dgram){ 0 };
+}
+
+static inline size_t lanes_written_count(struct lanes_side *s)
+{
+	return lane_out(&s->lane)->write_count;
+}
+
+/* The packet of the i-th write, which has one: behind a vnet header that says nothing. */
+static inline struct packet lanes_written(struct lanes_side *s, size_t i)
+{
+	const struct lane_out *out = lane_out(&s->lane);
+	const struct tun_write *w = &out->writes[i];
+	static const uint8_t nothing[VNET_LEN];
+
+	assert_true(i < out->write_count);
+	assert_int_equal(w->count, 1);
+	assert_int_equal(w->packets, 1);
+	assert_true(w->pieces[0].len > VNET_LEN);
+	assert_memory_equal(w->pieces[0].base, nothing, VNET_LEN);
+	return (struct packet){ .data = w->pieces[0].base + VNET_LEN, .len = (uint32_t)(w->pieces[0].len - VNET_LEN) };
+}
+
+/* Hand the batch to a side's TUN or UDP end. Datagrams that say nothing else come from the other side. */
 static inline void lanes_tun(struct lanes *l, struct lanes_side *s)
 {
 	assert_int_equal(lane_out(&s->lane)->dgram_count, 0);
-	assert_int_equal(lane_out(&s->lane)->packet_count, 0);
-	lane_from_tun(&s->lane, l->now, l->batch.packets, l->batch.count);
+	assert_int_equal(lanes_written_count(s), 0);
+	assert_int_equal(lane_from_tun(&s->lane, l->now, l->batch.packets, l->batch.count), l->batch.count);
+}
+
+static inline void lanes_udp_part(struct lanes *l, struct lanes_side *s, size_t first, size_t count)
+{
+	const struct endpoint *from = s == &l->a ? &l->b.here : &l->a.here;
+
+	assert_true(count <= PACKET_BATCH);
+	for (size_t i = first; i < first + count; i++)
+		if (l->batch.dgrams[i].path.remote.addr.family == IP_NONE)
+			l->batch.dgrams[i].path.remote = *from;
+	lane_from_udp(&s->lane, l->now, l->batch.dgrams + first, count);
 }
 
 static inline void lanes_udp(struct lanes *l, struct lanes_side *s)
 {
-	const struct endpoint *from = s == &l->a ? &l->b.here : &l->a.here;
-
-	for (size_t i = 0; i < l->batch.count; i++)
-		if (l->batch.dgrams[i].path.remote.addr.family == IP_NONE)
-			l->batch.dgrams[i].path.remote = *from;
-	lane_from_udp(&s->lane, l->now, l->batch.dgrams, l->batch.count);
+	lanes_udp_part(l, s, 0, l->batch.count);
 }
 
 /* After a side's output was looked at: give the memory back. */
@@ -229,14 +294,31 @@ static inline void lanes_clear(struct lanes *l, struct lanes_side *s)
 	lanes_release(&l->batch);
 }
 
-/* Everything side 's' has to send, as a batch for the other side. */
+/* Everything side 's' has to send, as a batch for the other side: message by message... */
 static inline void lanes_carry(struct lanes *l, struct lanes_side *s)
+{
+	struct lanes_batch sent = { .count = 0 };
+	size_t count = lanes_message_count(s);
+
+	for (size_t i = 0; i < count; i++) {
+		struct dgram d = lanes_message(s, i);
+
+		lanes_add(&sent, d.data, d.len);
+	}
+	lanes_clear(l, s);
+	l->batch = sent;
+}
+
+/* ...or run by run, as GRO gives it when all goes well. */
+static inline void lanes_carry_runs(struct lanes *l, struct lanes_side *s)
 {
 	const struct lane_out *out = lane_out(&s->lane);
 	struct lanes_batch sent = { .count = 0 };
 
-	for (size_t i = 0; i < out->dgram_count; i++)
+	for (size_t i = 0; i < out->dgram_count; i++) {
 		lanes_add(&sent, out->dgrams[i].data, out->dgrams[i].len);
+		sent.dgrams[i].segment = out->dgrams[i].segment;
+	}
 	lanes_clear(l, s);
 	l->batch = sent;
 }
@@ -246,19 +328,20 @@ static inline void lanes_sealed(struct lanes *l, struct lanes_side *s, const uin
 {
 	lanes_add(&l->batch, packet, len);
 	lanes_tun(l, s);
-	assert_int_equal(lane_out(&s->lane)->dgram_count, 1);
+	assert_int_equal(lanes_message_count(s), 1);
 	lanes_carry(l, s);
 }
 
 /* The events of a side's peer since the last look, as the node would take them. */
 static inline unsigned int lanes_events(struct lanes_side *s)
 {
-	unsigned int events = 0;
-	struct lane_peer *p = lane_next_noted(&s->lane, &events);
+	unsigned int events = 0, one;
+	struct lane_peer *p;
 
-	if (!p)
-		return 0;
-	assert_ptr_equal(p, &s->peer);
+	while ((p = lane_next_noted(&s->lane, &one))) {
+		assert_ptr_equal(p, &s->peer);
+		events |= one;
+	}
 	assert_null(s->lane.noted);
 	return events;
 }

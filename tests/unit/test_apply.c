@@ -148,7 +148,7 @@ static void made_and_removed_at_once(void **state)
 	peer(1, CHANGE_PEER_REMOVE);
 	apply();
 	assert_peers("");
-	assert_int_equal(n->lane.allowed.count, 0);
+	assert_int_equal(n->allowed.count, 0);
 }
 
 /* Removed and made again in one change is a new peer: nothing of the old one is left. */
@@ -176,7 +176,7 @@ static void removed_and_made_again(void **state)
 	assert_int_equal(info.keepalive_s, 0);
 	assert_int_equal(info.path.remote.addr.family, IP_NONE);
 	assert_false(info.has_session);
-	assert_int_equal(n->lane.indices.count, 0);
+	assert_int_equal(n->lanes[0].indices.count, 0);
 	assert_peers("2 1");
 	/* And on and off and on... */
 	for (int i = 0; i < 20; i++) {
@@ -234,7 +234,7 @@ static void replace_peers(void **state)
 	assert_peers("2 3 5");
 	assert_session(2, k2);
 	assert_session(3, k3);
-	assert_int_equal(n->lane.indices.count, 2);
+	assert_int_equal(n->lanes[0].indices.count, 2);
 	assert_allowed(2, "10.0.1.0/24");
 	assert_allowed(3, "10.0.33.0/24");
 	assert_int_equal(info_of(2).psk[0], 0);
@@ -257,8 +257,8 @@ static void replace_peers(void **state)
 	c.bits = CHANGE_REPLACE_PEERS;
 	apply();
 	assert_peers("");
-	assert_int_equal(n->lane.allowed.count, 0);
-	assert_int_equal(n->lane.indices.count, 0);
+	assert_int_equal(n->allowed.count, 0);
+	assert_int_equal(n->lanes[0].indices.count, 0);
 }
 
 /* "All others go" goes for their prefixes, too, without a further word. */
@@ -344,7 +344,7 @@ static void prefixes_move(void **state)
 	peer(2, CHANGE_PEER_REMOVE);
 	apply();
 	assert_allowed(1, "10.0.0.0/24 10.0.1.0/24");
-	assert_int_equal(n->lane.allowed.count, 2);
+	assert_int_equal(n->allowed.count, 2);
 }
 
 static void removal_only_from_the_owner(void **state)

@@ -68,7 +68,7 @@ static void removing_a_peer_ends_its_session_alone(void **state)
 	k2 = give_session(2);
 	peer(1, CHANGE_PEER_REMOVE);
 	apply();
-	assert_int_equal(n->lane.indices.count, 1);
+	assert_int_equal(n->lanes[0].indices.count, 1);
 	assert_session(2, k2);
 }
 
@@ -96,8 +96,8 @@ static void a_new_private_key(void **state)
 	assert_allowed(1, "10.0.1.0/24");
 	assert_session(1, NULL);
 	assert_session(2, NULL);
-	assert_int_equal(n->lane.indices.count, 0);
-	assert_ptr_equal(n->lane.checker, &n->checker);
+	assert_int_equal(n->lanes[0].indices.count, 0);
+	assert_ptr_equal(n->lanes[0].checker, &n->checker);
 	/* Peers old and new made their half of the static secret with the new key. */
 	for (uint8_t id = 1; id <= 3; id++) {
 		uint8_t secret[KEY_LEN];
@@ -115,7 +115,7 @@ static void a_new_private_key(void **state)
 	assert_false(info.has_key);
 	assert_true(crypto_is_zero(info.private_key, KEY_LEN));
 	assert_true(crypto_is_zero(info.public_key, KEY_LEN));
-	assert_null(n->lane.checker);
+	assert_null(n->lanes[0].checker);
 	assert_session(1, NULL);
 	assert_false(node_find(n, public_of(1))->handshake.possible);
 }
@@ -152,7 +152,7 @@ static void nobody_is_his_own_peer(void **state)
 	apply();
 	assert_peers("1");
 	assert_allowed(1, "10.0.0.0/24");
-	assert_int_equal(n->lane.allowed.count, 1);
+	assert_int_equal(n->allowed.count, 1);
 	/* In the same change as the key that makes it so. */
 	c.bits = CHANGE_PRIVATE_KEY;
 	memcpy(c.private_key, private_of(101), KEY_LEN);
@@ -166,8 +166,8 @@ static void nobody_is_his_own_peer(void **state)
 	memcpy(c.private_key, private_of(1), KEY_LEN);
 	apply();
 	assert_peers("200");
-	assert_int_equal(n->lane.allowed.count, 0);
-	assert_int_equal(n->lane.indices.count, 0);
+	assert_int_equal(n->allowed.count, 0);
+	assert_int_equal(n->lanes[0].indices.count, 0);
 	/* Even if it is named in the change, or removed in it. */
 	c.bits = CHANGE_PRIVATE_KEY;
 	memcpy(c.private_key, private_of(SELF), KEY_LEN);
@@ -248,9 +248,9 @@ static bool keepalive_wanted(uint8_t id)
 {
 	bool wanted = node_find(n, public_of(id))->data.want_keepalive;
 
-	while (lane_drain(&n->lane, now))
-		lane_out_clear(&n->lane);
-	lane_out_clear(&n->lane);
+	while (lane_drain(&n->lanes[0], now))
+		lane_out_clear(&n->lanes[0]);
+	lane_out_clear(&n->lanes[0]);
 	return wanted;
 }
 
@@ -326,14 +326,14 @@ static void removing_a_peer_with_packets_waiting(void **state)
 	node_set_up(n, true, now);
 	packet.data[0] = 0x45;
 	packet.data[3] = 20;
-	lane_from_tun(&n->lane, now, &packet, 1);
+	lane_from_tun(&n->lanes[0], now, &packet, 1);
 	assert_int_equal(info_of(1).waiting, 1);
 	peer(1, CHANGE_PEER_REMOVE);
 	apply();
-	assert_int_equal(n->lane.small.used, 0);
-	assert_int_equal(n->lane.drops[DROP_NO_PEER], 1);
-	assert_null(n->lane.noted);
-	assert_null(n->lane.pending);
+	assert_int_equal(n->lanes[0].small.used, 0);
+	assert_int_equal(n->lanes[0].drops[DROP_NO_PEER], 1);
+	assert_null(n->lanes[0].noted);
+	assert_null(n->lanes[0].pending);
 	node_turn(n, now);
 	assert_int_equal(node_deadline(n), NEVER_US);
 }

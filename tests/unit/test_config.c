@@ -375,25 +375,26 @@ static void limits(void **state)
 
 	text_reset(&text);
 	while (text.len < CONFIG_SIZE_MAX)
-		text_add(&text, "#\n");
+		text_add(&text, "# a comment, for a file of sixteen MiB that says nothing at all\n");
+	text.len = CONFIG_SIZE_MAX;
 	assert_true(config_parse(&c, "f", text.s, text.len, &error));
 	config_done(&c);
 	text_add(&text, "#");
 	assert_false(config_parse(&c, "f", text.s, text.len, &error));
-	assert_string_equal(error.s, "f:1: the file is larger than 1 MiB");
+	assert_string_equal(error.s, "f:1: the file is larger than 16 MiB");
 	text_done(&text);
 	text_done(&error);
 }
 
-/* As many peers as a file can hold, in two keys: neither reading nor writing may be quadratic in them. */
+/* As many peers as there can be, in two keys: neither reading nor writing may be quadratic in them. One more is said to be too many. */
 static void many_peers(void **state)
 {
-	struct text text = { 0 }, out = { 0 };
+	struct text text = { 0 }, out = { 0 }, error = { 0 };
 	struct config c;
 	size_t count = 0;
 
 	(void)state;
-	for (; text.len < CONFIG_SIZE_MAX - 100; count++)
+	for (; count < CHANGE_PEERS_MAX; count++)
 		text_add(&text, count % 2 ? "[Peer]\nPublicKey=" KEY_A "\n" : "[Peer]\nPublicKey=" KEY_B "\n");
 	parse_good(&c, text.s);
 	assert_int_equal(c.change.peer_count, count);
@@ -402,8 +403,12 @@ static void many_peers(void **state)
 	config_format(&c, &out);
 	assert_false(out.failed);
 	config_done(&c);
+	text_add(&text, "[Peer]\nPublicKey=" KEY_A "\n");
+	assert_false(config_parse(&c, "f", text.s, text.len, &error));
+	assert_string_equal(error.s, "f:131073: more than 65536 peers");
 	text_done(&text);
 	text_done(&out);
+	text_done(&error);
 }
 
 /* Every way to break a line with a key in it (@): without its sign, in a wrong place, with junk. */

@@ -19,6 +19,7 @@
 
 #include "sandbox.h"
 #include "sys/files.h"
+#include "sys/runfile.h"
 
 #define DIR_A "/run/a"
 
@@ -357,6 +358,31 @@ static void never_held_twice(void **state)
 	munmap(shared, sizeof(*shared));
 }
 
+/* What the root parent leaves for the "meshd down" that waits: one line, read once, and not by others. */
+static void notes(void **state)
+{
+	struct text t = { 0 };
+	struct stat st;
+
+	(void)state;
+	assert_false(runfile_take_note("n", &t));
+	assert_int_equal(runfile_write_note("n", "no directory"), -ENOENT);
+	assert_int_equal(dir_make(MESHD_RUN_DIR), 0);
+	assert_int_equal(runfile_write_note("n", "the first"), 0);
+	assert_int_equal(runfile_write_note("n", "the disk is full"), 0);
+	assert_int_equal(stat(MESHD_RUN_DIR "/n.note", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_false(runfile_take_note("m", &t));
+	assert_true(runfile_take_note("n", &t));
+	assert_string_equal(t.s, "the disk is full");
+	assert_false(runfile_take_note("n", &t));
+	/* A new run forgets what nobody read. */
+	assert_int_equal(runfile_write_note("n", "old"), 0);
+	assert_true(runfile_take_note("n", NULL));
+	assert_int_equal(access(MESHD_RUN_DIR "/n.note", F_OK), -1);
+	text_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(holder_in_a_foreign_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(waits_for_one_holder, setup, teardown),
 		cmocka_unit_test_setup_teardown(never_held_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(notes, setup, teardown),
 	};
 
 	sandbox_run_dir();

@@ -13,7 +13,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -21,6 +23,7 @@
 #include "sys/dns.h"
 #include "sys/files.h"
 #include "sys/hooks.h"
+#include "sys/privs.h"
 #include "sys/program.h"
 #include "sys/runfile.h"
 
@@ -193,11 +196,51 @@ static void resets_signals(void **state)
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	assert_true(run("grep -E '^Sig(Blk|Ign)' /proc/self/status >signals", &why));
+	/* 32 and 33 are the C library's own, which nobody can reset; make(1) passes them on ignored. */
+	assert_true(run("grep -E '^Sig(Blk|Ign)' /proc/self/status | sed 's/0000000180000000/0000000000000000/' >signals", &why));
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_UNBLOCK, &term, NULL);
 	assert_string_equal(content("signals"), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 	text_done(&why);
+}
+
+/* In a child, which protects itself: 0 if a hook of it has the limits it had before, else where it failed. */
+static int limits_of_a_hook(void)
+{
+	const char *compare = "grep -E 'Max (core|locked)' /proc/self/limits | cmp - limits";
+	struct rlimit core, memlock;
+	struct text why = { 0 };
+
+	if (getrlimit(RLIMIT_CORE, &core) || getrlimit(RLIMIT_MEMLOCK, &memlock) || !core.rlim_max || !memlock.rlim_max)
+		return 2;
+	core.rlim_cur = core.rlim_max < 4096 ? core.rlim_max : 4096;
+	memlock.rlim_cur = memlock.rlim_max < 65536 ? memlock.rlim_max : 65536;
+	if (setrlimit(RLIMIT_CORE, &core) || setrlimit(RLIMIT_MEMLOCK, &memlock) ||
+	    system("grep -E 'Max (core|locked)' /proc/self/limits >limits"))
+		return 3;
+	privs_protect();
+	privs_protect();	/* as the root parent, forked by the "meshd up" that did it before */
+	if (getrlimit(RLIMIT_CORE, &core) || core.rlim_cur)
+		return 4;
+	return run(compare, &why) ? 0 : 1;
+}
+
+/* What a process of ours does to itself for the sake of its keys is not for what it runs: limits are our caller's. */
+static void keeps_limits(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(limits_of_a_hook());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+		print_message("there are limits of 0 already: not tried\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
 }
 
 /* A hook that leaves something running with its output open does not hold us up. */
@@ -346,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup(speaks_bash, set_up),
 		cmocka_unit_test_setup(keeps_secrets, set_up),
 		cmocka_unit_test_setup(resets_signals, set_up),
+		cmocka_unit_test_setup(keeps_limits, set_up),
 		cmocka_unit_test_setup(background_does_not_block, set_up),
 		cmocka_unit_test_setup(programs, set_up),
 		cmocka_unit_test_setup(dns_told, set_up),

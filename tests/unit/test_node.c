@@ -3,225 +3,7 @@
  * The control plane of one node or two, turn by turn: who may send a handshake message when, and what a turn makes of what the
  * lane saw. Life of several nodes over minutes is the simulator's (tests/sim).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/bytes.h"
-#include "node/inside.h"
-#include "stream.h"
-
-static const struct log silent;
-
-/* Two nodes that are each other's only peer, and a wire between them that the test works by hand. */
-struct end {
-	struct node *node;
-	struct stream random;
-	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
-	struct endpoint here;
-	/* What it sent in its last turn. */
-	uint8_t sent[128][WG_HANDSHAKE_MAX + 64];
-	size_t lens[128], count;
-	size_t initiations, responses, cookies, keepalives, data;	/* ever */
-};
-
-static struct end a, b;
-static struct instant now;
-
-static void end_init(struct end *e, uint64_t seed, const char *here)
-{
-	struct change c = { .bits = CHANGE_PRIVATE_KEY };
-	struct rng rng = stream_rng(&e->random);
-
-	memset(e, 0, sizeof(*e));
-	e->random.s = seed;
-	e->node = node_new(&rng, &silent);
-	assert_non_null(e->node);
-	key_generate(&rng, e->private_key);
-	key_public(e->public_key, e->private_key);
-	assert_true(endpoint_parse(here, &e->here));
-	memcpy(c.private_key, e->private_key, KEY_LEN);
-	assert_int_equal(node_apply(e->node, &c, now), 0);
-}
-
-/* Make 'other' a peer of 'e', with everything allowed. */
-static void befriend(struct end *e, const struct end *other, uint16_t keepalive_s)
-{
-	struct change c = { 0 };
-	struct change_peer *p = change_add_peer(&c);
-	struct ip_prefix all = { .addr.family = IP_V4 };
-
-	assert_non_null(p);
-	memcpy(p->public_key, other->public_key, KEY_LEN);
-	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
-	p->endpoint = other->here;
-	p->keepalive_s = keepalive_s;
-	assert_true(change_add_allowed(p, &all, false));
-	assert_int_equal(node_apply(e->node, &c, now), 0);
-	change_done(&c);
-}
-
-static void wait_us(int64_t us)
-{
-	now.mono_us += us;
-	now.wall_ns += us * 1000;
-}
-
-static void keep(struct end *e, const struct dgram *d)
-{
-	assert_true(e->count < 128 && d->len <= sizeof(e->sent[0]));
-	memcpy(e->sent[e->count], d->data, d->len);
-	e->lens[e->count++] = d->len;
-	switch (wg_classify(d->data, d->len)) {
-	case WG_INITIATION:
-		e->initiations++;
-		break;
-	case WG_RESPONSE:
-		e->responses++;
-		break;
-	case WG_COOKIE_REPLY:
-		e->cookies++;
-		break;
-	case WG_DATA:
-		*(d->len == WG_DATA_MIN ? &e->keepalives : &e->data) += 1;
-		break;
-	default:
-		fail();
-	}
-}
-
-static void keep_lane(struct end *e)
-{
-	struct lane *l = node_lane(e->node);
-	const struct lane_out *out = lane_out(l);
-
-	for (size_t i = 0; i < out->dgram_count; i++)
-		keep(e, &out->dgrams[i]);
-	lane_out_clear(l);
-}
-
-/* One turn, as the daemon does it. What was sent is in e->sent. */
-static void turn(struct end *e)
-{
-	struct dgram *out;
-	size_t count;
-	bool more;
-
-	e->count = 0;
-	keep_lane(e);
-	node_turn(e->node, now);
-	count = node_out(e->node, &out);
-	for (size_t i = 0; i < count; i++)
-		keep(e, &out[i]);
-	node_out_clear(e->node);
-	do {
-		more = lane_drain(node_lane(e->node), now);
-		keep_lane(e);
-	} while (more);
-}
-
-/* Turns until there is nothing to do at this instant. */
-static void turns(struct end *e)
-{
-	for (int i = 0; i < 20; i++) {
-		turn(e);
-		if (node_deadline(e->node) > now.mono_us)
-			return;
-	}
-	fail_msg("a node that never rests");
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	now = (struct instant){ .mono_us = 1000 * US_PER_S, .wall_ns = 1700000000 * NS_PER_S };
-	end_init(&a, 1, "192.0.2.1:1");
-	end_init(&b, 2, "192.0.2.2:2");
-	befriend(&a, &b, 0);
-	befriend(&b, &a, 0);
-	node_set_up(a.node, true, now);
-	node_set_up(b.node, true, now);
-	turns(&a);
-	turns(&b);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	node_free(a.node);
-	node_free(b.node);
-	return 0;
-}
-
-static void receive(struct end *e, const struct end *from, const void *msg, size_t len)
-{
-	uint8_t room[PACKET_HEADROOM + 256 + PACKET_TAILROOM];
-	struct dgram d = { .data = room + PACKET_HEADROOM, .len = (uint32_t)len, .path.remote = from->here };
-
-	assert_true(len <= 256);
-	memcpy(d.data, msg, len);
-	lane_from_udp(node_lane(e->node), now, &d, 1);
-	keep_lane(e);
-}
-
-/* Everything 'from' sent in its last turn reaches 'to'. */
-static void carry(struct end *from, struct end *to)
-{
-	for (size_t i = 0; i < from->count; i++)
-		receive(to, from, from->sent[i], from->lens[i]);
-	from->count = 0;
-}
-
-/* A packet of 20 bytes from e's TUN. */
-static void send_packet(struct end *e)
-{
-	uint8_t room[PACKET_HEADROOM + 20 + PACKET_TAILROOM] = { 0 };
-	struct packet p = { .data = room + PACKET_HEADROOM, .len = 20 };
-
-	p.data[0] = 0x45;
-	p.data[3] = 20;
-	p.data[12] = 10;
-	p.data[16] = 10;
-	lane_from_tun(node_lane(e->node), now, &p, 1);
-	keep_lane(e);
-}
-
-static struct peer *peer_of(struct end *e)
-{
-	return e->node->peers[0];
-}
-
-static uint64_t drops(const struct end *e, enum drop_reason reason)
-{
-	struct node_info info;
-
-	node_info(e->node, &info);
-	return info.drops[reason];
-}
-
-/* A handshake begun by a packet from 'from', to the end. */
-static void shake_hands(struct end *from, struct end *to)
-{
-	send_packet(from);
-	turn(from);
-	carry(from, to);
-	turn(to);
-	carry(to, from);
-	turn(from);
-	carry(from, to);
-	turns(to);
-	to->count = 0;
-	turns(from);
-	from->count = 0;
-	assert_non_null(peer_of(from)->data.session.current);
-	assert_non_null(peer_of(to)->data.session.current);
-}
+#include "ends.h"
 
 static void one_handshake(void **state)
 {
@@ -393,9 +175,9 @@ static void down_forgets(void **state)
 	(void)state;
 	shake_hands(&a, &b);
 	send_packet(&a);
-	lane_want_keepalive(&a.node->lane, &peer_of(&a)->data);
+	lane_want_keepalive(&a.node->lanes[0], &peer_of(&a)->data);
 	node_set_up(a.node, false, now);
-	assert_int_equal(a.node->lane.indices.count, 0);
+	assert_int_equal(a.node->lanes[0].indices.count, 0);
 	turns(&a);
 	assert_int_equal(node_deadline(a.node), NEVER_US);
 	/* Up again, and nothing to say: not a word, whatever went on before. */
@@ -419,7 +201,7 @@ static void down_is_silent(void **state)
 	carry(&a, &b);
 	turns(&b);
 	assert_int_equal(b.responses, 0);
-	assert_int_equal(b.node->lane.handshake_count, 0);
+	assert_int_equal(b.node->lanes[0].handshake_count, 0);
 	assert_int_equal(node_deadline(b.node), NEVER_US);
 }
 
@@ -427,29 +209,15 @@ static void down_is_silent(void **state)
  * Under load.
  */
 
-/* Initiations of a's, 'count' of them, all with mac1 right; only b's queue counts here, not what is in them. */
-static void flood(size_t count)
-{
-	uint8_t msg[WG_INITIATION_LEN] = { WG_INITIATION };
-	struct cookie_maker maker;
-
-	cookie_maker_init(&maker, b.public_key);
-	for (size_t i = 0; i < count; i++) {
-		put_le32(msg + 8, (uint32_t)i);
-		cookie_maker_sign(&maker, msg, sizeof(msg), now.mono_us);
-		receive(&b, &a, msg, sizeof(msg));
-	}
-}
-
 static void a_turn_is_bounded(void **state)
 {
 	(void)state;
 	flood(40);
 	turn(&b);
-	assert_int_equal(b.node->lane.handshake_count, 40 - NODE_HANDSHAKES_A_TURN);
+	assert_int_equal(b.node->lanes[0].handshake_count, 40 - NODE_HANDSHAKES_A_TURN);
 	assert_int_equal(node_deadline(b.node), 0);	/* the rest comes at once, after a look at the sockets */
 	turns(&b);
-	assert_int_equal(b.node->lane.handshake_count, 0);
+	assert_int_equal(b.node->lanes[0].handshake_count, 0);
 	assert_int_equal(drops(&b, DROP_HANDSHAKE_FORGED), 40);
 	assert_int_equal(b.cookies, 0);
 }
@@ -499,7 +267,7 @@ static void rate_limit_under_load(void **state)
 	flood(NODE_LOADED_QUEUE - 1);
 	cookie_maker_sign(&maker, msg, sizeof(msg), now.mono_us);
 	receive(&b, &a, msg, sizeof(msg));
-	while (b.node->lane.handshake_count)
+	while (b.node->lanes[0].handshake_count)
 		turn(&b);
 	wg_cookie_reply_read(&reply, b.sent[b.count - 1]);
 	assert_true(cookie_reply_consume(&maker, &reply, now.mono_us));
@@ -646,6 +414,48 @@ static void messages_for_nobody(void **state)
 	assert_non_null(peer_of(&a)->data.session.current);
 }
 
+/* Begin a handshake without regard to when the last was. Returns its message. */
+static const uint8_t *initiation_now(void)
+{
+	struct dgram *out;
+
+	rekey_forget_sent(&peer_of(&a)->rekey);
+	node_out_clear(a.node);
+	peer_initiate(a.node, peer_of(&a), now);
+	assert_int_equal(node_out(a.node, &out), 1);
+	return out[0].data;
+}
+
+static void too_many_from_one_peer(void **state)
+{
+	(void)state;
+	receive(&b, &a, initiation_now(), WG_INITIATION_LEN);
+	turn(&b);
+	wait_us(19 * US_PER_MS);
+	receive(&b, &a, initiation_now(), WG_INITIATION_LEN);
+	turn(&b);
+	assert_int_equal(b.responses, 1);
+	assert_int_equal(drops(&b, DROP_HANDSHAKE_FLOODED), 1);
+	wait_us(20 * US_PER_MS);
+	receive(&b, &a, initiation_now(), WG_INITIATION_LEN);
+	turn(&b);
+	assert_int_equal(b.responses, 2);
+}
+
+static void responses_nobody_waits_for(void **state)
+{
+	uint8_t msg[WG_RESPONSE_LEN] = { WG_RESPONSE };
+	struct cookie_maker maker;
+
+	(void)state;
+	cookie_maker_init(&maker, a.public_key);
+	put_le32(msg + 8, 0x12345);
+	cookie_maker_sign(&maker, msg, sizeof(msg), now.mono_us);
+	receive(&a, &b, msg, sizeof(msg));
+	turns(&a);
+	assert_int_equal(drops(&a, DROP_HANDSHAKE_UNEXPECTED), 1);
+}
+
 static void the_stamp_is_saved_and_put_back(void **state)
 {
 	uint8_t stamp[12], later[12];
@@ -701,6 +511,8 @@ int main(void)
 		with_nodes(a_loop_ends),
 		with_nodes(messages_for_nobody),
 		with_nodes(the_stamp_is_saved_and_put_back),
+		with_nodes(too_many_from_one_peer),
+		with_nodes(responses_nobody_waits_for),
 	};
 
 	return crypto_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/instant.h"
+#include "base/offloads.h"
 #include "cli/status.h"
 #include "crypto/key.h"
 #include "node/change.h"
@@ -26,6 +27,8 @@ struct made {
 	Meshd__Peer peer[3];
 	Meshd__Peer *peers[3];
 	Meshd__Drop drop[2];
+	Meshd__Offload offload[2], *offloads[2];
+	Meshd__Lane lane[2], *lanes[2];
 	Meshd__Drop *drops[2];
 	uint8_t key[4][KEY_LEN];
 };
@@ -79,6 +82,21 @@ static void make(struct made *m)
 	m->drop[0] = (Meshd__Drop){ m->drop[0].base, "no_peer", 12 };
 	m->drop[1] = (Meshd__Drop){ m->drop[1].base, "some_new_reason", 1 };
 
+	for (int i = 0; i < 2; i++) {
+		meshd__offload__init(&m->offload[i]);
+		m->offloads[i] = &m->offload[i];
+		meshd__lane__init(&m->lane[i]);
+		m->lanes[i] = &m->lane[i];
+	}
+	m->offload[0] = (Meshd__Offload){ m->offload[0].base, "tso", true };
+	m->offload[1] = (Meshd__Offload){ m->offload[1].base, "gro", false };
+	m->lane[0] = (Meshd__Lane){ m->lane[0].base, 9, 6, 2, 1 };
+	m->lane[1] = (Meshd__Lane){ m->lane[1].base, 1, 14, 0, 0 };
+	s->offloads = m->offloads;
+	s->n_offloads = 2;
+	s->lanes = m->lanes;
+	s->n_lanes = 2;
+
 	s->version = "1.0";
 	s->name = "wg0";
 	s->uptime_s = 7260;
@@ -127,6 +145,8 @@ static void full_text(void **state)
 		"  fwmark         0xca6c\n"
 		"  packets        10 received, 20 sent\n"
 		"  handshakes     3 sent, 2 received, 1 completed\n"
+		"  offloads       tso; off: gro\n"
+		"  lanes          50 %, 50 % of the packets\n"
 		"  daemon         meshd 1.0, running for 2 hours, 1 minute; 1 worker, gcrypt, 4.50 MiB of memory\n"
 		"\n"
 		"peer laptop\n"
@@ -300,6 +320,25 @@ static void json_of_interfaces(void **state)
 		"      \"now_ms\": 1700000000000,\n"
 		"      \"uptime_s\": 7260,\n"
 		"      \"workers\": 1,\n"
+		"      \"offloads\": {\n"
+		"        \"tso\": true,\n"
+		"        \"gro\": false\n"
+		"      },\n"
+		"      \"lanes\": [\n"
+		"        {\n"
+		"          \"rx_packets\": 9,\n"
+		"          \"tx_packets\": 6,\n"
+		"          \"handed_over\": 2,\n"
+		"          \"strays\": 1\n"
+		"        },\n"
+		"        {\n"
+		"          \"rx_packets\": 1,\n"
+		"          \"tx_packets\": 14,\n"
+		"          \"handed_over\": 0,\n"
+		"          \"strays\": 0\n"
+		"        }\n"
+		"      ],\n"
+		"      \"one_queue\": false,\n"
 		"      \"aead\": \"gcrypt\",\n"
 		"      \"rss_bytes\": 4718592,\n"
 		"      \"peers\": [\n"
@@ -436,9 +475,12 @@ static void from_a_node(void **state)
 	const struct rng rng = { seeded_fill, &seed };
 	const struct log log = { 0 };
 	const struct ip_prefix address[] = { prefix("10.0.0.1/24"), prefix("fd00::1/64") };
-	const struct status_facts facts = { "wg7", 5 * US_PER_S, address, 2 };
+	const struct status_facts facts = {
+		.name = "wg7", .start_us = 5 * US_PER_S, .addresses = address, .address_count = 2,
+		.offloads = OFFLOAD_TSO | OFFLOAD_GRO, .lane_count = 1, .lanes = { { 3, 4 } },
+	};
 	const struct instant now = { 65 * US_PER_S, NOW };
-	struct node *n = node_new(&rng, &log);
+	struct node *n = node_new(&rng, &log, 1);
 	struct change c = { .bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT, .listen_port = 4711 };
 	Meshd__Status *s;
 	uint8_t *packed;
@@ -462,6 +504,15 @@ static void from_a_node(void **state)
 	assert_string_equal(s->addresses[1], "fd00::1/64");
 	assert_true(s->rss_bytes > 100000);
 	assert_int_equal(s->n_drops, 0);
+	assert_int_equal(s->n_offloads, 5);
+	assert_string_equal(s->offloads[0]->name, "tso");
+	assert_true(s->offloads[0]->on);
+	assert_string_equal(s->offloads[2]->name, "gso");
+	assert_false(s->offloads[2]->on);
+	assert_int_equal(s->workers, 1);
+	assert_int_equal(s->n_lanes, 1);
+	assert_int_equal(s->lanes[0]->handed_over, 3);
+	assert_int_equal(s->lanes[0]->strays, 4);
 	check_peers(s);
 
 	len = meshd__status__get_packed_size(s);
@@ -482,9 +533,9 @@ static void from_an_empty_node(void **state)
 	unsigned int seed = 3;
 	const struct rng rng = { seeded_fill, &seed };
 	const struct log log = { 0 };
-	const struct status_facts facts = { "wg7", US_PER_S, NULL, 0 };
+	const struct status_facts facts = { .name = "wg7", .start_us = US_PER_S, .lane_count = 1 };
 	const struct instant now = { US_PER_S, NOW };
-	struct node *n = node_new(&rng, &log);
+	struct node *n = node_new(&rng, &log, 1);
 	Meshd__Status *s = status_of(n, &facts, now);
 
 	(void)state;
