@@ -186,6 +186,30 @@ check "  the file is good: up again" up
 contains "  with the saved peer" "$(in_ns a wg show wga peers)" "$(public c)"
 down >/dev/null 2>&1
 
+# Who takes it down is told when the file cannot be written.
+mkdir "$WORK/there"
+cp -p "$WORK/wga.conf" "$WORK/there/"
+check "SaveConfig that cannot save: up" in_ns a timeout 20 "$MESHD" up "$WORK/there/wga.conf"
+mv "$WORK/there" "$WORK/gone"
+said=$(down 2>&1 >/dev/null)
+is "  down fails" $? 1
+is "  and says why, in one line" "$said" \
+	"meshd: wga: it is down, but the config is not saved: $WORK/there/wga.conf: No such file or directory"
+check "  it is down, and no trace of it left" traceless a wga
+
+# A config far beyond what one frame once held: 200000 allowed IPs, several MiB.
+a_conf <<-END
+	Table = off
+	SaveConfig = true
+END
+printf 'AllowedIPs = 10.%s/32\n' {0..199}.{0..249}.{0..3} >>"$WORK/wga.conf"
+prefixes() { grep -o '10\.[0-9.]*/32' "$WORK/wga.conf" | sort; }
+prefixes >"$WORK/before"
+check "SaveConfig of a large config: up" up
+is "  down without a word" "$(down 2>&1 >/dev/null)" ""
+prefixes >"$WORK/after"
+is "  all of it is in the file" "$(wc -l <"$WORK/after") $(cmp "$WORK/before" "$WORK/after")" "200000 "
+
 # ---- the default route ----
 a_conf "0.0.0.0/0, ::/0" <<-END
 	Address = 192.168.9.1/24, fd09:9::1/64

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Defects that were found by trying to break it, each of them once: each failed before it was mended. Stage: pair_stage in
 # lib/netns.sh.
 # shellcheck source=tests/lib/netns.sh
