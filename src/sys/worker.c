@@ -38,10 +38,12 @@ enum {
 	ROUNDS = 8,		/* batches from one source before the others have a turn */
 	STRAY_SIZE = 2048,
 	STRAYS = RING_SIZE,
-	ROOM_MIN = 128 * 1024,	/* bytes unsent in the sockets, as the kernel counts memory: a burst or two */
+	ROOM_MIN = 64 * 1024,	/* bytes unsent in the sockets, as the kernel counts memory: about a burst */
 	ROOM_MAX = 2 * 1024 * 1024,
 	ROOM_WAIT_MS = 1,
 	ROOM_DECAY_MS = 100,
+	SLOW_BATCH_BYTES = 8 * 1024,	/* a batch while the sockets were full within the last SLOW_MS */
+	SLOW_MS = 1000,
 	FULL_WAIT_MS = 2,	/* for room in a socket, a few times */
 	FULL_WAITS = 5,
 };
@@ -83,6 +85,7 @@ struct worker {
 	ev_timer room;				/* look again whether the sockets have room */
 	uint64_t room_bytes;			/* may be unsent before we stop reading */
 	int64_t room_raised_us;
+	int64_t full_us, read_us;		/* when there was no room last, and when the TUN was read last */
 	struct udp_stats udp_stats;
 	struct worker_counts counts;
 	atomic_bool quit, watch;
@@ -319,9 +322,18 @@ static void on_room(struct ev_loop *loop, ev_timer *w, int revents)
 /* Stop reading the TUN until the sockets have room. */
 static void wait_for_room(struct worker *k)
 {
+	k->full_us = clock_now().mono_us;
 	ev_io_stop(k->loop, &k->tun_io);
 	ev_timer_set(&k->room, ROOM_WAIT_MS / 1e3, 0.0);
 	ev_timer_start(k->loop, &k->room);
+}
+
+/* Where the sockets fill up a batch is one super-packet, so that no more than that lies behind the one that filled them. */
+static size_t batch_bytes(const struct worker *k)
+{
+	bool slow = k->full_us && k->read_us - k->full_us < SLOW_MS * US_PER_MS;
+
+	return slow ? SLOW_BATCH_BYTES : BATCH_BYTES;
 }
 
 /* One batch from the TUN. False: there is no more, or nothing to read it into. */
@@ -338,7 +350,7 @@ static bool read_tun(struct worker *k)
 		wait_for_room(k);
 		return false;
 	}
-	n = tun_read(k->all->o.tun, k->number, &b->reader, b->packets, PACKET_BATCH, BATCH_BYTES);
+	n = tun_read(k->all->o.tun, k->number, &b->reader, b->packets, PACKET_BATCH, batch_bytes(k));
 	if (n < 0 && n != -EIO) {
 		ev_io_stop(k->loop, &k->tun_io);
 		atomic_store(&k->all->tun_gone, true);
@@ -347,6 +359,7 @@ static bool read_tun(struct worker *k)
 	if (n <= 0)
 		return false;
 	now = clock_now();
+	k->read_us = now.mono_us;
 	while (done < (size_t)n) {
 		done += lane_from_tun(k->lane, now, b->packets + done, (size_t)n - done);
 		flush(k, b);
