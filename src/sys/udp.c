@@ -26,7 +26,7 @@
 #include "sys/udp_inside.h"
 
 enum {
-	RECEIVE_BYTES = 512 << 10,	/* buffer of each socket, doubled by the kernel: some milliseconds at line rate. Four times as much
+	RECEIVE_BYTES = 1 << 20,	/* buffer of each socket, doubled by the kernel: some milliseconds at line rate. Four times as much
 					   and a busy receiver makes it the longest queue on the way */
 	SEND_BYTES = 1 << 20,		/* doubled by the kernel, which counts its own memory: some 30 full sends */
 	PORT_TRIES = 100,		/* kernel-chosen ports tried until one is free in both families */
