@@ -102,7 +102,7 @@ report "no function has more than 80 lines" "$(
 )"
 
 report "every source says its licence in the first line" "$(
-	find src tests proto contrib -name '*.[ch]' -o -name '*.proto' -o -name '*.sh' | sort | while read -r f; do
+	find src tests proto contrib -name '*.pb-c.[ch]' -o \( -name '*.[ch]' -o -name '*.proto' -o -name '*.sh' \) -print | sort | while read -r f; do
 		head -2 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f"
 	done
 )"

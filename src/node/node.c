@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the node decides. It owns the peers, their timers and the lane; a driver calls node_turn() after every batch and whenever
- * node_deadline() has come, and then sends what node_out() and lane_out() hold.
+ * How the node decides. It owns the peers, their timers and the lanes; a driver calls node_turn() when a lane has noted something and
+ * whenever node_deadline() has come, and then sends what node_out() holds. What lane_out() holds is the lane's own driver's.
  *
  *	lane ----- events, handshake messages ----> node
  *	lane <--- sessions, paths, allowed IPs ---- node
@@ -397,6 +397,8 @@ void node_set_up(struct node *n, bool up, struct instant now)
 		return;
 	(void)now;
 	n->up = up;
+	/* All gates once, not each per peer; and what comes in meanwhile is not noted between quiet and the end of the keys. */
+	node_close_lanes(n);
 	for (size_t i = 0; i < n->peer_count; i++) {
 		struct peer *p = n->peers[i];
 
@@ -410,6 +412,7 @@ void node_set_up(struct node *n, bool up, struct instant now)
 		rekey_stop(&p->rekey);
 		timers_unset(&n->timers, &p->timer);
 	}
+	node_open_lanes(n);
 }
 
 void node_set_mtu(struct node *n, uint32_t mtu)

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 /*
- * Lets the control thread stop one worker between two batches. The worker pays two plain atomic stores and two loads a
- * batch; it waits only when it is wanted still, the control thread only when the worker is in the middle of a batch.
+ * Lets the control thread stop one worker between two turns. The worker pays two plain atomic stores and two loads a
+ * turn; it waits only when it is wanted still, the control thread only when the worker is in the middle of a turn.
  */
 struct gate {
 	_Alignas(64) atomic_bool busy;		/* the worker is in a batch */
@@ -20,7 +20,7 @@ struct gate {
 int gate_init(struct gate *g);
 void gate_done(struct gate *g);
 
-/* The worker: around every batch. */
+/* The worker: around every turn of a few batches. */
 void gate_enter(struct gate *g);
 void gate_leave(struct gate *g);
 

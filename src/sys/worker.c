@@ -223,8 +223,8 @@ static bool hand_over(struct worker *k, struct batch *b)
 static void give_back(struct worker *owner, struct batch *b, unsigned int number)
 {
 	b->to[number].count = 0;
-	if (atomic_fetch_sub_explicit(&b->holders, 1, memory_order_acq_rel) == 1 &&
-	    atomic_load(&owner->starved))
+	/* As at the gate: we say that it is free and then look at 'starved', the owner does it the other way round. */
+	if (atomic_fetch_sub(&b->holders, 1) == 1 && atomic_load(&owner->starved))
 		ring_bell(owner);
 }
 
@@ -232,7 +232,7 @@ static void give_back(struct worker *owner, struct batch *b, unsigned int number
 static struct batch *free_batch(struct worker *k)
 {
 	for (size_t i = 0; i < READERS; i++)
-		if (!atomic_load_explicit(&k->batches[i].holders, memory_order_acquire))
+		if (!atomic_load(&k->batches[i].holders))
 			return &k->batches[i];
 	return NULL;
 }
@@ -249,22 +249,58 @@ static void take_batch(struct worker *k, struct batch *b)
 	}
 }
 
-static void take_from_lanes(struct worker *k)
+/*
+ * What lies in the sockets nobody can manage: while there is more than about a millisecond's worth we read nothing. How much that is
+ * is learnt as the kernel's byte queue limits do it: when the sockets run dry while we waited it was too little; when
+ * that has not happened for a while it may be too much.
+ */
+static bool sockets_have_room(struct worker *k)
 {
+	return udp_room(k->all->o.udp, k->number, k->room_bytes);
+}
+
+/* Stop reading the TUN, and what other lanes have read for us, until the sockets have room. */
+static void wait_for_room(struct worker *k)
+{
+	k->full_us = clock_now().mono_us;
+	ev_io_stop(k->loop, &k->tun_io);
+	if (ev_is_active(&k->room))
+		return;
+	ev_timer_set(&k->room, ROOM_WAIT_MS / 1e3, 0.0);	/* anew each time: one that has run has no time left */
+	ev_timer_start(k->loop, &k->room);
+}
+
+/*
+ * What is in our rings, but no more of each than fits one: who reads faster than we seal would keep us here, away from our own
+ * sockets and the gate. Without room in the sockets batches stay where they are, and soon their reader stops, too. True: there may
+ * be more.
+ */
+static bool take_from_lanes(struct worker *k)
+{
+	bool more = false, room = sockets_have_room(k);
+
 	for (unsigned int i = 0; i < k->all->count; i++) {
 		struct batch *b;
 		struct stray *s;
+		int batches = 0, strays = 0;
 
-		while ((b = ring_take(&k->batches_in[i]))) {
+		while (room && batches < READERS && (b = ring_take(&k->batches_in[i]))) {
 			take_batch(k, b);
 			give_back(&k->all->v[i], b, k->number);
+			batches++;
+			room = sockets_have_room(k);
 		}
-		while ((s = ring_take(&k->strays_in[i]))) {
+		while (strays < RING_SIZE && (s = ring_take(&k->strays_in[i]))) {
 			lane_from_udp(k->lane, clock_now(), &s->dgram, 1);
 			flush(k, NULL);
 			atomic_store_explicit(&s->used, false, memory_order_release);
+			strays++;
 		}
+		more |= (room && batches == READERS) || strays == RING_SIZE;
 	}
+	if (!room)
+		wait_for_room(k);
+	return more;
 }
 
 /*
@@ -274,28 +310,20 @@ static void take_from_lanes(struct worker *k)
 /* The end of every callback: what waits in the lane is sent, and the control thread told. */
 static void leave(struct worker *k)
 {
-	struct instant now;
 	bool more = k->lane->pending != NULL;
 
-	if (more)
-		now = clock_now();
-	while (more) {
-		more = lane_drain(k->lane, now);
+	/* Megabytes may have waited for a session: they go as the sockets take them, not all while the gate is shut. */
+	for (int i = 0; more && i < ROUNDS && sockets_have_room(k); i++) {
+		more = lane_drain(k->lane, clock_now());
 		flush(k, NULL);
 	}
+	if (more && sockets_have_room(k))
+		ring_bell(k);
+	else if (more)
+		wait_for_room(k);
 	if (lane_urgent(k->lane) || (k->lane->noted && !atomic_load(&k->all->following)))
 		k->all->o.ring(k->all->o.ctx);
 	gate_leave(&k->gate);
-}
-
-/*
- * What lies in the sockets nobody can manage: while there is more than about a millisecond's worth we read nothing. How much that is
- * is learnt as the kernel's byte queue limits do it: when the sockets run dry while we waited it was too little; when
- * that has not happened for a while it may be too much.
- */
-static bool sockets_have_room(struct worker *k)
-{
-	return udp_room(k->all->o.udp, k->number, k->room_bytes);
 }
 
 static void on_room(struct ev_loop *loop, ev_timer *w, int revents)
@@ -312,20 +340,14 @@ static void on_room(struct ev_loop *loop, ev_timer *w, int revents)
 		k->room_bytes -= (k->room_bytes - ROOM_MIN) / 4;
 		k->room_raised_us = now_us;
 	}
-	if (!sockets_have_room(k))
-		ev_timer_start(loop, w);
-	else if (k->batch)
-		ev_io_start(loop, &k->tun_io);	/* without a batch feed_again() does it */
+	if (!sockets_have_room(k)) {
+		wait_for_room(k);
+	} else {
+		if (k->batch && k->number < k->all->o.tun->queues)
+			ev_io_start(loop, &k->tun_io);	/* without a batch feed_again() does it */
+		ring_bell(k);	/* for what other lanes have read meanwhile */
+	}
 	leave(k);
-}
-
-/* Stop reading the TUN until the sockets have room. */
-static void wait_for_room(struct worker *k)
-{
-	k->full_us = clock_now().mono_us;
-	ev_io_stop(k->loop, &k->tun_io);
-	ev_timer_set(&k->room, ROOM_WAIT_MS / 1e3, 0.0);
-	ev_timer_start(k->loop, &k->room);
 }
 
 /* Where the sockets fill up a batch is one super-packet, so that no more than that lies behind the one that filled them. */
@@ -457,7 +479,8 @@ static void on_doorbell(struct ev_loop *loop, ev_async *w, int revents)
 	gate_enter(&k->gate);
 	if (atomic_exchange(&k->watch, false))
 		watch_sockets(k);
-	take_from_lanes(k);
+	if (take_from_lanes(k))
+		ring_bell(k);
 	feed_again(k);
 	leave(k);
 }

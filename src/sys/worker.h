@@ -52,7 +52,7 @@ void workers_set_following(struct workers *w, bool following);
 /* Whether a worker found the TUN gone (it rings when it does): it may have been deleted in another network namespace. */
 bool workers_tun_gone(const struct workers *w);
 
-/* Packets each lane sent to its sockets and TUN, and what it handed to others, for status. Gates closed. */
+/* Packets a lane read for others, messages that came in for others, super-packets the TUN refused and that went in pieces. Gates closed. */
 struct worker_counts {
 	uint64_t handed_over, strays, fallbacks;
 };
