@@ -21,6 +21,8 @@ start b "$WORK/server.log" iperf3 -s -1
 wait_for 5 listens b 5201
 start a "$WORK/client.log" iperf3 -C cubic -c 192.168.9.2 -P 4 -t 5
 client=$STARTED
+ticks() { awk '{ print $14 + $15 }' "/proc/$(daemon_pid wga)/stat"; }
+before=$(ticks)
 sleep 1
 most=0 samples=0
 while kill -0 "$client" 2>/dev/null && ((samples < 150)); do
@@ -31,6 +33,7 @@ while kill -0 "$client" 2>/dev/null && ((samples < 150)); do
 done
 wait "$client"
 is "TCP gets through the bucket" "$?" 0
+at_most "  waiting for room costs no CPU: ticks of 10 ms in 5 s" $(($(ticks) - before)) 100
 at_least "  the sockets were looked at often enough" "$samples" 40
 at_least "  something was unsent, so the bucket was the bottleneck" "$most" 2000
 # 64 KiB is where reading stops; one super-packet may come on top, and the bound may be doubled when the sockets ran dry. The kernel counts
