@@ -66,6 +66,7 @@ is "  on one line" "$(grep -c '' "$WORK/err")" 1
 is "  and nothing changed" "$(in_ns a wg showconf wga; ip_ns a -o address show dev wga; ip_ns a route show)" "$before"
 cp "$WORK/good.conf" "$WORK/wga.conf"
 
+sleep 1 # a quick machine is through with all that before a loss could show
 stop "$ping" INT
 sent=$(pings_sent "$WORK/ping.log")
 got=$(pings_answered "$WORK/ping.log")
