@@ -39,11 +39,17 @@ struct vnet {
 	uint16_t hdr_len, gso_size, csum_start, csum_offset;
 };
 
-/* An inner packet from the TUN; with gso_type != VNET_GSO_NONE a super-packet that stands for many. */
+/*
+ * An inner packet from the TUN; with gso_type != VNET_GSO_NONE a super-packet that stands for many.
+ *
+ * 'slot' is the memory it was read into, taken from the lane's own pool (lane_slot_take()), or NULL for memory that is only lent. A
+ * lane that must keep a packet takes the slot over and puts an empty one in its place: nothing is copied.
+ */
 struct packet {
 	uint8_t *data;
 	uint32_t len;
 	struct vnet vnet;	/* all zero: a plain packet with a complete checksum */
+	void *slot;
 };
 
 /* One or more outer datagrams of one path: from a socket by GRO, to a socket by GSO. */
@@ -52,7 +58,10 @@ struct dgram {
 	uint32_t len;		/* of all of them */
 	uint32_t segment;	/* of each but the last, which may be shorter; 0: there is one */
 	uint8_t tos;		/* DSCP and ECN of the outer header */
+	uint8_t port;		/* our side's socket: 0 the listen port's, i the one of P_i (doc/protocol.md, "Sub-sessions") */
+	uint32_t label;		/* IPv6 flow label to send with; 0: the kernel's choice. Not told of what was received */
 	struct path_addr path;	/* whence it came, or where it shall go */
+	void *slot;		/* of what was received: as in struct packet */
 };
 
 /* A piece of memory; has the shape of struct iovec (a test in sys/ holds it to that). */

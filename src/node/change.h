@@ -22,11 +22,41 @@ enum {
 	CHANGE_ALLOWED_MAX = 1 << 20,	/* allowed IPs in one change */
 };
 
+/* How the sub-sessions of a link differ on the outside. */
+enum flow_spread {
+	SPREAD_PORTS,			/* by source port, over IPv6 also by flow label */
+	SPREAD_LABEL,			/* over IPv6 by flow label alone: one port */
+	SPREAD_OFF,			/* not at all: no sub-sessions */
+};
+
+/* The ECN field of the outer header. */
+enum ecn_mode {
+	ECN_MESH,			/* RFC 6040 with meshd, Not-ECT to others */
+	ECN_ON,				/* to others as kernel WireGuard does it */
+	ECN_OFF,			/* Not-ECT to all, and what comes in outside is not looked at */
+};
+
+enum {
+	FLOW_SESSIONS_MAX = 126,
+	FLOW_SESSIONS_DEFAULT = 32,
+	DSCP_NONE = -1,			/* the outer DSCP is 0 */
+	DSCP_COPY = -2,			/* it is the inner one */
+};
+
+/* What may be set for an interface and for a peer. */
+struct link_settings {
+	uint8_t flow_sessions;		/* beside 0; 0: plain WireGuard */
+	enum ecn_mode ecn;
+	int8_t dscp;			/* DSCP_NONE, DSCP_COPY or 0..63 */
+	uint64_t bandwidth_bps;		/* bits a second of outer IP packets; 0: not limited */
+};
+
 enum change_bit {
 	CHANGE_PRIVATE_KEY = 1,		/* an all-zero key takes the key away */
 	CHANGE_LISTEN_PORT = 2,
 	CHANGE_FWMARK = 4,
 	CHANGE_REPLACE_PEERS = 8,	/* peers not named in this change go */
+	CHANGE_LINKS = 16,		/* 'links', 'spread' and 'listen_prefix' are set */
 };
 
 enum change_peer_bit {
@@ -38,6 +68,12 @@ enum change_peer_bit {
 	CHANGE_PEER_ENDPOINT_NAME = 32,	/* 'endpoint_name' is set: somebody resolves it */
 	CHANGE_PEER_KEEPALIVE = 64,
 	CHANGE_PEER_NAME = 128,
+	/* These of 'link' are set; the others are as the interface's. */
+	CHANGE_PEER_FLOW_SESSIONS = 256,
+	CHANGE_PEER_ECN = 512,
+	CHANGE_PEER_DSCP = 1024,
+	CHANGE_PEER_BANDWIDTH = 2048,
+	CHANGE_PEER_LINK = 256 | 512 | 1024 | 2048,
 };
 
 struct change_allowed {
@@ -50,6 +86,8 @@ struct change_peer {
 	uint8_t public_key[KEY_LEN];
 	uint8_t psk[KEY_LEN];
 	struct endpoint endpoint;
+	uint8_t endpoint_prefix_len;	/* an IPv6 endpoint given as a prefix: sub-sessions differ by address in it; 0: one address */
+	struct link_settings link;
 	char endpoint_name[ENDPOINT_NAME_MAX + 1];	/* HOST:PORT as it was written */
 	uint16_t keepalive_s;
 	char name[NAME_MAX_LEN + 1];
@@ -62,6 +100,9 @@ struct change {
 	uint8_t private_key[KEY_LEN];
 	uint16_t listen_port;
 	uint32_t fwmark;
+	struct link_settings links;	/* of peers that say nothing else; its bandwidth is all peers' together */
+	enum flow_spread spread;
+	struct ip_prefix listen_prefix;	/* taken whole by a local route; family IP_NONE: none */
 	struct change_peer *peers;	/* in the order they were given; a key may come twice */
 	size_t peer_count;
 };
