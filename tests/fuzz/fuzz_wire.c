@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as an inner packet and as an outer datagram. What is looked at lies in memory exactly as long as it says, so that one
+ * Any bytes as an inner packet, a mesh control message and an outer datagram. What is looked at lies in memory exactly as long as it says, so that one
  * byte read behind it is seen; what is written must be well-formed, and never an answer to an answer.
  */
 #include <stdbool.h>
@@ -11,8 +11,11 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "wire/ecn.h"
+#include "wire/flow_key.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
+#include "wire/mesh.h"
 #include "wire/wg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -139,6 +142,99 @@ static void check_message(const uint8_t *msg, size_t len)
 	}
 }
 
+/* Written, read and written again it is the same: the message itself may have had flags and tails nobody knows. */
+static void check_mesh_kind(unsigned int kind, const uint8_t *msg, size_t len)
+{
+	uint8_t once[MESH_MESSAGE_MAX], twice[MESH_MESSAGE_MAX];
+	struct mesh_capabilities capabilities;
+	struct mesh_probe probe;
+	struct mesh_reply reply;
+	struct mesh_open open;
+	struct mesh_report report;
+	size_t n = 0, again = 0;
+
+	if (mesh_capabilities_read(&capabilities, msg, len)) {
+		require(kind == MESH_CAPABILITIES, "capabilities of another kind");
+		n = mesh_capabilities_write(once, &capabilities);
+		require(mesh_capabilities_read(&capabilities, once, n), "capabilities refused");
+		again = mesh_capabilities_write(twice, &capabilities);
+	}
+	if (mesh_probe_read(&probe, msg, len)) {
+		require(kind == MESH_PROBE, "a probe of another kind");
+		n = mesh_probe_write(once, &probe);
+		require(mesh_probe_read(&probe, once, n), "a probe refused");
+		again = mesh_probe_write(twice, &probe);
+	}
+	if (mesh_reply_read(&reply, msg, len)) {
+		require(kind == MESH_REPLY, "a reply of another kind");
+		n = mesh_reply_write(once, &reply);
+		require(mesh_reply_read(&reply, once, n), "a reply refused");
+		again = mesh_reply_write(twice, &reply);
+	}
+	if (mesh_open_read(&open, msg, len)) {
+		require(kind == MESH_OPEN, "an open of another kind");
+		n = mesh_open_write(once, &open);
+		require(mesh_open_read(&open, once, n), "an open refused");
+		again = mesh_open_write(twice, &open);
+	}
+	if (mesh_report_read(&report, msg, len)) {
+		require(kind == MESH_REPORT, "a report of another kind");
+		n = mesh_report_write(once, &report);
+		require(mesh_report_read(&report, once, n), "a report refused");
+		again = mesh_report_write(twice, &report);
+	}
+	require(n <= len && n == again && !memcmp(once, twice, n), "another mesh message");
+}
+
+/* A plaintext is a packet or a mesh message, not both. */
+static void check_mesh(const uint8_t *msg, size_t len)
+{
+	unsigned int kind = mesh_kind(msg, len);
+	struct ip_view v;
+
+	require(kind < 16, "a kind of its own");
+	require(!kind || !ip_view(&v, msg, len), "a mesh message that is a packet");
+	check_mesh_kind(kind, msg, len);
+}
+
+/* Any codepoint into a packet: nothing else changes, the checksum stays as right or wrong as it was, and so does the flow. */
+static void check_ecn(const struct ip_view *v, const uint8_t *p, const uint8_t key[16])
+{
+	uint8_t *copy = malloc(v->len);
+	uint64_t hash = flow_hash(key, p, v->len);
+
+	require(copy, "no memory");
+	for (uint8_t ecn = 0; ecn < 4; ecn++) {
+		memcpy(copy, p, v->len);
+		packet_set_ecn(copy, ecn);
+		require(packet_tos(copy) == ((v->tos & 0xfc) | ecn), "another TOS");
+		if (v->family == IP_V4)
+			require(checksum(0, copy, v->header_len) == checksum(0, p, v->header_len), "a checksum mended or broken");
+		require(flow_hash(key, copy, v->len) == hash, "a flow that depends on ECN");
+		copy[1] = p[1];
+		if (v->family == IP_V4)
+			memcpy(copy + 10, p + 10, 2);
+		require(!memcmp(copy, p, v->len), "more changed than ECN");
+	}
+	free(copy);
+}
+
+static void check_flow(const struct ip_view *v, const uint8_t *p, size_t len)
+{
+	static const uint8_t key[16] = { 1, 2, 3 }, zeros[4];
+	size_t bytes = v->family == IP_V4 ? 4 : 16;
+	struct flow_key k, padded;
+
+	require(flow_hash(key, p, (uint32_t)len) != 0, "a hash of 0");
+	flow_key_read(&padded, p, (uint32_t)len);
+	flow_key_read(&k, p, v->len);
+	require(!memcmp(&k, &padded, sizeof(k)), "a flow that depends on padding");
+	require(k.family == v->family && !memcmp(k.src, v->src, bytes) && !memcmp(k.dst, v->dst, bytes), "other addresses");
+	require(k.kind <= FLOW_KEY_FRAGMENT, "a kind of flow of its own");
+	require(k.kind != FLOW_KEY_ADDRESSES || !memcmp(k.selector, zeros, 4), "a selector of nothing");
+	check_ecn(v, p, key);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum icmp_error errors[] = { ICMP_NO_ROUTE, ICMP_NO_ENDPOINT, ICMP_TOO_BIG };
@@ -149,10 +245,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(exact, "no memory");
 	if (size)
 		memcpy(exact, data, size);
-	if (ip_view(&v, exact, size))
+	if (ip_view(&v, exact, size)) {
 		check_view(&v, exact, size);
+		check_flow(&v, exact, size);
+	}
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		check_error(errors[i], mtu, exact, size);
+	check_mesh(exact, size);
 	check_message(exact, size);
 	free(exact);
 	return 0;
