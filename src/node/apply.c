@@ -206,6 +206,8 @@ static void commit_endpoint(struct node *n, struct peer *p, const struct change_
 		return;
 	if (!(cp->bits & CHANGE_PEER_ENDPOINT_NAME))
 		p->endpoint_name[0] = '\0';
+	p->endpoint_addr = cp->endpoint.addr;
+	p->endpoint_prefix_len = cp->endpoint_prefix_len;
 	lane_set_path(peer_lane(n, p), &p->data, &path);
 	p->endpoint_unchecked = true;
 	n->effects |= NODE_EFFECT_ENDPOINTS;
@@ -225,6 +227,10 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 		memcpy(p->name, cp->name, sizeof(p->name));
 	else if (whole)
 		p->name[0] = '\0';
+	if (whole)
+		p->link_bits = 0;
+	p->link_bits |= cp->bits & CHANGE_PEER_LINK;
+	link_settings_put(&p->link, &cp->link, cp->bits);
 	commit_endpoint(n, p, cp);
 	if (cp->bits & CHANGE_PEER_KEEPALIVE)
 		keepalive = rekey_set_persistent(&p->rekey, cp->keepalive_s);
@@ -304,6 +310,11 @@ static void commit(struct node *n, const struct change *c, const struct plan *pl
 		n->listen_port = c->listen_port;
 	if (c->bits & CHANGE_FWMARK)
 		n->fwmark = c->fwmark;
+	if (c->bits & CHANGE_LINKS) {
+		n->links = c->links;
+		n->spread = c->spread;
+		n->listen_prefix = c->listen_prefix;
+	}
 }
 
 int node_apply(struct node *n, const struct change *c, struct instant now)

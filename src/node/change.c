@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lists a change is made of. Both grow by doubling and keep no capacity: it is always the power of two
+ * What a change is made of: settings of links, and lists. Both lists grow by doubling and keep no capacity: it is always the power of two
  * that the count has reached, so a list is full exactly when its count is zero or a power of two.
  *
  * Invariant: preshared keys lie in the list of peers, so memory that list leaves behind is wiped before it is freed;
@@ -10,6 +10,63 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+const struct link_settings link_settings_default = {
+	.flow_sessions = FLOW_SESSIONS_DEFAULT,
+	.ecn = ECN_MESH,
+	.dscp = DSCP_NONE,
+};
+
+const char *flow_spread_name(enum flow_spread spread)
+{
+	static const char *const names[SPREAD_KINDS] = {
+		[SPREAD_PORTS] = "ports",
+		[SPREAD_LABEL] = "label",
+		[SPREAD_OFF] = "off",
+	};
+
+	return names[spread];
+}
+
+const char *ecn_mode_name(enum ecn_mode mode)
+{
+	static const char *const names[ECN_MODES] = {
+		[ECN_MESH] = "mesh",
+		[ECN_ON] = "on",
+		[ECN_OFF] = "off",
+	};
+
+	return names[mode];
+}
+
+void link_settings_put(struct link_settings *to, const struct link_settings *from, unsigned int bits)
+{
+	if (bits & CHANGE_PEER_FLOW_SESSIONS)
+		to->flow_sessions = from->flow_sessions;
+	if (bits & CHANGE_PEER_ECN)
+		to->ecn = from->ecn;
+	if (bits & CHANGE_PEER_DSCP)
+		to->dscp = from->dscp;
+	if (bits & CHANGE_PEER_BANDWIDTH)
+		to->bandwidth_bps = from->bandwidth_bps;
+}
+
+bool change_prefix_is_good(const struct ip_prefix *p)
+{
+	/* ::, ::1 and what stands for IPv4: being no longer than /64 it decides about the whole prefix. */
+	static const struct ip_prefix special = { .addr.family = IP_V6, .len = ENDPOINT_PREFIX_MIN };
+
+	return p->addr.family == IP_V6 && p->len >= ENDPOINT_PREFIX_MIN && p->len <= ENDPOINT_PREFIX_MAX &&
+	       !ip_addr_is_multicast(&p->addr) && !ip_addr_is_link_local(&p->addr) && !ip_prefix_covers(&special, &p->addr);
+}
+
+void change_links_default(struct change *c)
+{
+	c->bits |= CHANGE_LINKS;
+	c->links = link_settings_default;
+	c->spread = SPREAD_PORTS;
+	c->listen_prefix = (struct ip_prefix){ 0 };
+}
 
 static bool is_full(size_t count)
 {

@@ -37,11 +37,20 @@ enum ecn_mode {
 };
 
 enum {
+	SPREAD_KINDS = SPREAD_OFF + 1,
+	ECN_MODES = ECN_OFF + 1,
 	FLOW_SESSIONS_MAX = 126,
 	FLOW_SESSIONS_DEFAULT = 32,
 	DSCP_NONE = -1,			/* the outer DSCP is 0 */
 	DSCP_COPY = -2,			/* it is the inner one */
+	DSCP_MAX = 63,
+	ENDPOINT_PREFIX_MIN = 64,	/* lengths of an endpoint's prefix, and of one that is listened on */
+	ENDPOINT_PREFIX_MAX = 127,
 };
+
+/* Of what may be limited. */
+#define BANDWIDTH_MIN_BPS UINT64_C(8000)
+#define BANDWIDTH_MAX_BPS UINT64_C(100000000000)
 
 /* What may be set for an interface and for a peer. */
 struct link_settings {
@@ -50,6 +59,13 @@ struct link_settings {
 	int8_t dscp;			/* DSCP_NONE, DSCP_COPY or 0..63 */
 	uint64_t bandwidth_bps;		/* bits a second of outer IP packets; 0: not limited */
 };
+
+/* What an interface has that says nothing. */
+extern const struct link_settings link_settings_default;
+
+/* As config files have them. */
+const char *flow_spread_name(enum flow_spread spread);
+const char *ecn_mode_name(enum ecn_mode mode);
 
 enum change_bit {
 	CHANGE_PRIVATE_KEY = 1,		/* an all-zero key takes the key away */
@@ -106,6 +122,18 @@ struct change {
 	struct change_peer *peers;	/* in the order they were given; a key may come twice */
 	size_t peer_count;
 };
+
+/*
+ * Put those of 'from' into 'to' that 'bits' (enum change_peer_bit, others do not matter) name: a change into a peer's, or a peer's into a copy
+ * of the interface's.
+ */
+void link_settings_put(struct link_settings *to, const struct link_settings *from, unsigned int bits);
+
+/* Whether an address and a length can be an endpoint's prefix, or one to listen on: IPv6, unicast, and not of this host or link alone. */
+bool change_prefix_is_good(const struct ip_prefix *p);
+
+/* Set CHANGE_LINKS with what an interface has that says nothing. */
+void change_links_default(struct change *c);
 
 /* Append an empty peer. NULL: no memory, or CHANGE_PEERS_MAX. The pointer is good until the next call. */
 struct change_peer *change_add_peer(struct change *c);

@@ -118,8 +118,9 @@ static bool read_key(struct config_parser *p, char *line)
 	p->key = key ? key->name : is_showable(word) ? word : NULL;
 	if (!key)
 		return config_fail(p, "unknown key");
-	if (key->section != p->section)
-		return config_fail(p, key->section == SECTION_PEER ? "belongs in [Peer]" : "belongs in [Interface]");
+	if (!(key->section & p->section))
+		return config_fail(p, key->section == SECTION_PEER ? "belongs in [Peer]" :
+				   key->section == SECTION_BOTH ? "belongs in [Interface] or [Peer]" : "belongs in [Interface]");
 	if (!key->set(p, key->reader == READ_BY_WG ? words_squeeze(value) : words_trim(value)))
 		return false;
 	p->key = NULL;
@@ -170,7 +171,7 @@ static bool finish_change(struct config_parser *p)
 		if (first[i])
 			c->peers[i].bits |= CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
 	free(first);
-	c->bits = CHANGE_REPLACE_PEERS | CHANGE_LISTEN_PORT | CHANGE_FWMARK;
+	c->bits |= CHANGE_REPLACE_PEERS | CHANGE_LISTEN_PORT | CHANGE_FWMARK;
 	if (!p->c->private_key_file)
 		c->bits |= CHANGE_PRIVATE_KEY;
 	return true;
@@ -197,7 +198,6 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 	bool good;
 
 	memset(c, 0, sizeof(*c));
-	c->offloads = OFFLOAD_ALL;
 	if (len > CONFIG_SIZE_MAX)
 		return config_fail(&p, "the file is larger than 16 MiB");
 	copy = malloc(len + 1);
@@ -206,6 +206,8 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 	memcpy(copy, text, len);
 	copy[len] = 0;
 	p.line = 0;
+	c->offloads = OFFLOAD_ALL;
+	change_links_default(&c->change);
 	good = read_lines(&p, copy, len) && finish_change(&p);
 	crypto_wipe(copy, len);
 	free(copy);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A config back to text, for SaveConfig: first what wg-quick writes, in its order, then wg's keys. What is off
- * or unset is left out. Only a second [Peer] of the same key says so: there, "off" takes back what the first one gave.
+ * or unset is left out, and so are the interface's settings of links where they are the default; a peer's are written if it
+ * has them. Only a second [Peer] of the same key says so: there, "off" takes back what the first one gave.
  *
  * Invariant: config_parse() of the result gives the same config, and its text is then the same too.
  */
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/offloads.h"
+#include "node/words.h"
 
 enum { ALLOWED_A_LINE = 32 };	/* keeps lines far below CONFIG_LINE_MAX */
 
@@ -53,6 +55,51 @@ static void format_offloads(const struct config *c, struct text *out)
 	text_add(out, "\n");
 }
 
+static void format_bandwidth(uint64_t bps, struct text *out)
+{
+	uint64_t unit;
+	const char *name = word_rate_unit(bps, &unit);
+
+	if (bps)
+		text_addf(out, "Bandwidth = %" PRIu64 "%s\n", bps / unit, name);
+	else
+		text_add(out, "Bandwidth = off\n");
+}
+
+/* Those that 'bits' (of enum change_peer_bit) name. */
+static void format_link(const struct link_settings *l, unsigned int bits, struct text *out)
+{
+	if (bits & CHANGE_PEER_FLOW_SESSIONS)
+		text_addf(out, "FlowSessions = %u\n", (unsigned int)l->flow_sessions);
+	if (bits & CHANGE_PEER_ECN)
+		text_addf(out, "Ecn = %s\n", ecn_mode_name(l->ecn));
+	if (bits & CHANGE_PEER_DSCP && l->dscp < 0)
+		text_addf(out, "Dscp = %s\n", l->dscp == DSCP_COPY ? "copy" : "none");
+	else if (bits & CHANGE_PEER_DSCP)
+		text_addf(out, "Dscp = %d\n", l->dscp);
+	if (bits & CHANGE_PEER_BANDWIDTH)
+		format_bandwidth(l->bandwidth_bps, out);
+}
+
+static void format_links(const struct change *c, struct text *out)
+{
+	const struct link_settings *l = &c->links, *usual = &link_settings_default;
+	char prefix[PREFIX_TEXT_MAX];
+	unsigned int bits = 0;
+
+	if (!(c->bits & CHANGE_LINKS))
+		return;
+	bits |= l->flow_sessions != usual->flow_sessions ? CHANGE_PEER_FLOW_SESSIONS : 0u;
+	bits |= l->ecn != usual->ecn ? CHANGE_PEER_ECN : 0u;
+	bits |= l->dscp != usual->dscp ? CHANGE_PEER_DSCP : 0u;
+	bits |= l->bandwidth_bps != usual->bandwidth_bps ? CHANGE_PEER_BANDWIDTH : 0u;
+	format_link(l, bits, out);
+	if (c->spread != SPREAD_PORTS)
+		text_addf(out, "FlowSpread = %s\n", flow_spread_name(c->spread));
+	if (c->listen_prefix.addr.family != IP_NONE)
+		text_addf(out, "ListenPrefix = %s\n", ip_prefix_format(&c->listen_prefix, prefix));
+}
+
 static void format_interface(const struct config *c, struct text *out)
 {
 	static const char *const hooks[HOOK_KINDS] = {
@@ -78,6 +125,7 @@ static void format_interface(const struct config *c, struct text *out)
 	if (c->workers)
 		text_addf(out, "Workers = %u\n", c->workers);
 	format_offloads(c, out);
+	format_links(&c->change, out);
 	if (c->change.listen_port)
 		text_addf(out, "ListenPort = %u\n", (unsigned int)c->change.listen_port);
 	if (c->change.fwmark)
@@ -100,10 +148,21 @@ static void format_allowed(const struct change_peer *p, struct text *out)
 	}
 }
 
+static void format_endpoint(const struct change_peer *p, struct text *out)
+{
+	char endpoint[ENDPOINT_TEXT_MAX], addr[ADDR_TEXT_MAX];
+
+	if (p->bits & CHANGE_PEER_ENDPOINT_NAME)
+		text_addf(out, "Endpoint = %s\n", p->endpoint_name);
+	else if (p->bits & CHANGE_PEER_ENDPOINT && p->endpoint_prefix_len)
+		text_addf(out, "Endpoint = [%s/%u]:%u\n", ip_addr_format(&p->endpoint.addr, addr),
+			  (unsigned int)p->endpoint_prefix_len, (unsigned int)p->endpoint.port);
+	else if (p->bits & CHANGE_PEER_ENDPOINT)
+		text_addf(out, "Endpoint = %s\n", endpoint_format(&p->endpoint, endpoint));
+}
+
 static void format_peer(const struct change_peer *p, bool first, struct text *out)
 {
-	char endpoint[ENDPOINT_TEXT_MAX];
-
 	text_add(out, "\n[Peer]\n");
 	format_key(out, "PublicKey", p->public_key);
 	if ((p->bits & CHANGE_PEER_NAME) && p->name[0])
@@ -111,10 +170,8 @@ static void format_peer(const struct change_peer *p, bool first, struct text *ou
 	if ((p->bits & CHANGE_PEER_PSK) && (!first || !crypto_is_zero(p->psk, KEY_LEN)))
 		format_key(out, "PresharedKey", p->psk);
 	format_allowed(p, out);
-	if (p->bits & CHANGE_PEER_ENDPOINT_NAME)
-		text_addf(out, "Endpoint = %s\n", p->endpoint_name);
-	else if (p->bits & CHANGE_PEER_ENDPOINT)
-		text_addf(out, "Endpoint = %s\n", endpoint_format(&p->endpoint, endpoint));
+	format_endpoint(p, out);
+	format_link(&p->link, p->bits, out);
 	if ((p->bits & CHANGE_PEER_KEEPALIVE) && p->keepalive_s)
 		text_addf(out, "PersistentKeepalive = %u\n", (unsigned int)p->keepalive_s);
 	else if ((p->bits & CHANGE_PEER_KEEPALIVE) && !first)

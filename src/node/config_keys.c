@@ -203,6 +203,31 @@ static bool set_offload(struct config_parser *p, char *value)
 	return true;
 }
 
+static bool set_flow_spread(struct config_parser *p, char *value)
+{
+	for (unsigned int i = 0; i < SPREAD_KINDS; i++)
+		if (word_equal(value, flow_spread_name((enum flow_spread)i))) {
+			p->c->change.spread = (enum flow_spread)i;
+			return true;
+		}
+	return config_fail_at(p, value, "is neither ports, label nor off");
+}
+
+static bool set_listen_prefix(struct config_parser *p, char *value)
+{
+	struct ip_prefix prefix;
+
+	if (!ip_prefix_parse(value, &prefix) || prefix.addr.family != IP_V6)
+		return config_fail_at(p, value, "is not an IPv6 prefix, ADDRESS/LENGTH");
+	if (prefix.len < ENDPOINT_PREFIX_MIN || prefix.len > ENDPOINT_PREFIX_MAX)
+		return config_fail_at(p, value, "has a length that is not 64 to 127");
+	if (!change_prefix_is_good(&prefix))
+		return config_fail_at(p, value, "is not of global or unique local unicast addresses");
+	ip_prefix_mask(&prefix);
+	p->c->change.listen_prefix = prefix;
+	return true;
+}
+
 /* A name that /etc/iproute2/rt_tables could hold: what begins with a digit is a number gone wrong. */
 static bool is_table_name(const char *s)
 {
@@ -289,6 +314,65 @@ static bool add_pre_down(struct config_parser *p, char *value)
 static bool add_post_down(struct config_parser *p, char *value)
 {
 	return add_hook(p, HOOK_POST_DOWN, value);
+}
+
+/* Either section: what a peer says goes before what the interface says */
+
+static struct link_settings *link_of(struct config_parser *p, enum change_peer_bit bit)
+{
+	if (p->section != SECTION_PEER)
+		return &p->c->change.links;
+	p->peer->bits |= bit;
+	return &p->peer->link;
+}
+
+static bool set_flow_sessions(struct config_parser *p, char *value)
+{
+	uint32_t count;
+
+	if (!word_to_number(value, RADIX_10, FLOW_SESSIONS_MAX, &count))
+		return config_fail_at(p, value, "is not a number of sub-sessions, 0 to 126");
+	link_of(p, CHANGE_PEER_FLOW_SESSIONS)->flow_sessions = (uint8_t)count;
+	return true;
+}
+
+static bool set_ecn(struct config_parser *p, char *value)
+{
+	for (unsigned int i = 0; i < ECN_MODES; i++)
+		if (word_equal(value, ecn_mode_name((enum ecn_mode)i))) {
+			link_of(p, CHANGE_PEER_ECN)->ecn = (enum ecn_mode)i;
+			return true;
+		}
+	return config_fail_at(p, value, "is neither mesh, on nor off");
+}
+
+static bool set_dscp(struct config_parser *p, char *value)
+{
+	uint32_t number;
+	int8_t dscp;
+
+	if (word_equal(value, "none"))
+		dscp = DSCP_NONE;
+	else if (word_equal(value, "copy"))
+		dscp = DSCP_COPY;
+	else if (word_to_number(value, RADIX_10, DSCP_MAX, &number))
+		dscp = (int8_t)number;
+	else
+		return config_fail_at(p, value, "is neither none, copy nor 0 to 63");
+	link_of(p, CHANGE_PEER_DSCP)->dscp = dscp;
+	return true;
+}
+
+static bool set_bandwidth(struct config_parser *p, char *value)
+{
+	uint64_t bps = 0;
+
+	if (!word_equal(value, "off") && !word_to_rate(value, &bps))
+		return config_fail_at(p, value, "is neither off nor a rate such as 20mbit");
+	if (bps && (bps < BANDWIDTH_MIN_BPS || bps > BANDWIDTH_MAX_BPS))
+		return config_fail_at(p, value, "is not a rate of 8kbit to 100gbit");
+	link_of(p, CHANGE_PEER_BANDWIDTH)->bandwidth_bps = bps;
+	return true;
 }
 
 /* [Peer] */
@@ -422,9 +506,10 @@ static bool is_host_name(const char *host)
 	return *host != '-' && *host != '.';
 }
 
-static bool keep_endpoint(struct change_peer *peer, const struct endpoint *e)
+static bool keep_endpoint(struct change_peer *peer, const struct endpoint *e, uint8_t prefix_len)
 {
 	peer->endpoint = *e;
+	peer->endpoint_prefix_len = prefix_len;
 	peer->bits |= CHANGE_PEER_ENDPOINT;
 	peer->bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT_NAME;
 	return true;
@@ -441,6 +526,7 @@ static bool keep_endpoint_name(struct config_parser *p, const char *host, uint16
 	}
 	memcpy(p->peer->endpoint_name, name.s, name.len + 1);
 	text_done(&name);
+	p->peer->endpoint_prefix_len = 0;
 	p->peer->bits |= CHANGE_PEER_ENDPOINT_NAME;
 	p->peer->bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT;
 	return true;
@@ -459,10 +545,32 @@ static bool set_scoped(struct config_parser *p, const char *value, char *host, u
 	if (!local)
 		return config_fail_at(p, value, "has a scope, which only an address of fe80::/10 can have");
 	if (word_to_number(percent + 1, RADIX_10, UINT32_MAX, &e.scope) && e.scope)
-		return keep_endpoint(p->peer, &e);
+		return keep_endpoint(p->peer, &e, 0);
 	if (!config_interface_name(percent + 1))
 		return config_fail_at(p, value, "has no interface behind '%'");
 	return keep_endpoint_name(p, host, port);
+}
+
+/* ADDRESS/LENGTH: the address is where sub-session 0 goes, and keeps its host bits. */
+static bool set_endpoint_prefix(struct config_parser *p, const char *value, char *host, uint16_t port)
+{
+	char *slash = strchr(host, '/');
+	struct endpoint e = { .port = port };
+	struct ip_prefix prefix = { 0 };
+
+	if (strchr(host, '%'))
+		return config_fail_at(p, value, "has a scope and a length, and can have only one of them");
+	*slash = 0;
+	if (!ip_addr_parse(host, &e.addr))
+		return config_fail_at(p, value, "has neither an address nor a host name before the port");
+	if (e.addr.family != IP_V6)
+		return config_fail_at(p, value, "has a length, which only an IPv6 address can have here");
+	*slash = '/';
+	if (!ip_prefix_parse(host, &prefix) || prefix.len < ENDPOINT_PREFIX_MIN || prefix.len > ENDPOINT_PREFIX_MAX)
+		return config_fail_at(p, value, "has a length that is not 64 to 127");
+	if (!change_prefix_is_good(&prefix))
+		return config_fail_at(p, value, "has a length, but is not a global or unique local unicast address");
+	return keep_endpoint(p->peer, &e, prefix.len);
 }
 
 static bool set_endpoint(struct config_parser *p, char *value)
@@ -472,10 +580,12 @@ static bool set_endpoint(struct config_parser *p, char *value)
 
 	if (!split_endpoint(value, host, &e.port))
 		return config_fail_at(p, value, "is not HOST:PORT, ADDRESS:PORT or [ADDRESS]:PORT");
+	if (strchr(host, '/'))
+		return set_endpoint_prefix(p, value, host, e.port);
 	if (strchr(host, '%'))
 		return set_scoped(p, value, host, e.port);
 	if (ip_addr_parse(host, &e.addr))
-		return keep_endpoint(p->peer, &e);
+		return keep_endpoint(p->peer, &e, 0);
 	if (!is_host_name(host))
 		return config_fail_at(p, value, "has neither an address nor a host name before the port");
 	return keep_endpoint_name(p, host, e.port);
@@ -495,6 +605,12 @@ static const struct config_key keys[] = {
 	{ "SaveConfig", SECTION_INTERFACE, READ_BY_QUICK, set_save_config },
 	{ "Workers", SECTION_INTERFACE, READ_BY_QUICK, set_workers },
 	{ "Offload", SECTION_INTERFACE, READ_BY_QUICK, set_offload },
+	{ "FlowSpread", SECTION_INTERFACE, READ_BY_QUICK, set_flow_spread },
+	{ "ListenPrefix", SECTION_INTERFACE, READ_BY_QUICK, set_listen_prefix },
+	{ "FlowSessions", SECTION_BOTH, READ_BY_QUICK, set_flow_sessions },
+	{ "Ecn", SECTION_BOTH, READ_BY_QUICK, set_ecn },
+	{ "Dscp", SECTION_BOTH, READ_BY_QUICK, set_dscp },
+	{ "Bandwidth", SECTION_BOTH, READ_BY_QUICK, set_bandwidth },
 	{ "PreUp", SECTION_INTERFACE, READ_BY_QUICK, add_pre_up },
 	{ "PostUp", SECTION_INTERFACE, READ_BY_QUICK, add_post_up },
 	{ "PreDown", SECTION_INTERFACE, READ_BY_QUICK, add_pre_down },

@@ -11,8 +11,9 @@
 
 enum config_section {
 	SECTION_NONE,
-	SECTION_INTERFACE,
-	SECTION_PEER,
+	SECTION_INTERFACE = 1,
+	SECTION_PEER = 2,
+	SECTION_BOTH = SECTION_INTERFACE | SECTION_PEER,	/* of a key: it is good in either */
 };
 
 /* A file being read. */

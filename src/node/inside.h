@@ -38,6 +38,10 @@ struct peer {
 	uint8_t public_key[KEY_LEN];
 	char name[NAME_MAX_LEN + 1];
 	char endpoint_name[ENDPOINT_NAME_MAX + 1];
+	struct ip_addr endpoint_addr;	/* as it was set last, and a prefix around it whose addresses are all the peer's... */
+	uint8_t endpoint_prefix_len;	/* ...or 0 */
+	struct link_settings link;
+	unsigned int link_bits;		/* those of 'link' that are the peer's own: enum change_peer_bit of CHANGE_PEER_LINK */
 	uint32_t handshake_index;	/* in the node's table while a handshake is under way; 0: none */
 	int64_t handshake_wall_ns;
 	uint64_t rx_bytes, tx_bytes;	/* of handshakes; the lane counts data */
@@ -76,6 +80,9 @@ struct node {
 
 	uint16_t listen_port;
 	uint32_t fwmark;
+	struct link_settings links;	/* of peers that have none of their own */
+	enum flow_spread spread;
+	struct ip_prefix listen_prefix;
 	bool up;
 	unsigned int effects;
 	uint8_t stamp[WG_TAI64N_LEN], stamp_saved[WG_TAI64N_LEN];

@@ -29,6 +29,7 @@ struct node *node_new(const struct rng *rng, const struct log *log, unsigned int
 		return NULL;
 	n->rng = *rng;
 	n->log = *log;
+	n->links = link_settings_default;
 	rng_fill(rng, key, sizeof(key));
 	rng_fill(rng, n->bucket_key, sizeof(n->bucket_key));
 	n->lanes = calloc(lanes, sizeof(*n->lanes));
@@ -500,6 +501,9 @@ void node_info(const struct node *n, struct node_info *info)
 	info->listen_port = n->listen_port;
 	info->fwmark = n->fwmark;
 	info->mtu = n->lanes[0].mtu;
+	info->links = n->links;
+	info->spread = n->spread;
+	info->listen_prefix = n->listen_prefix;
 	info->up = n->up;
 	info->peer_count = n->peer_count;
 	memcpy(info->drops, n->drops, sizeof(info->drops));
@@ -535,6 +539,14 @@ static void rates_of(const struct peer *p, int64_t now_us, struct peer_info *inf
 	info->tx_rate = (p->data.tx_bytes - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
 }
 
+/* The length of the configured prefix, if the peer has not gone out of it. */
+static uint8_t prefix_len_in_use(const struct peer *p)
+{
+	struct ip_prefix prefix = { .addr = p->endpoint_addr, .len = p->endpoint_prefix_len };
+
+	return prefix.len && ip_prefix_covers(&prefix, &p->data.path.remote.addr) ? prefix.len : 0;
+}
+
 bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_info *info)
 {
 	const struct peer *p;
@@ -548,6 +560,9 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	info->name = p->name;
 	info->endpoint_name = p->endpoint_name;
 	info->path = p->data.path;
+	info->endpoint_prefix_len = prefix_len_in_use(p);
+	info->link = p->link;
+	info->link_bits = p->link_bits;
 	info->endpoint_loops = p->data.endpoint_loops;
 	info->handshake_wall_ns = p->handshake_wall_ns;
 	info->rx_bytes = p->rx_bytes + p->data.rx_bytes;

@@ -110,6 +110,9 @@ struct node_info {
 	uint16_t listen_port;
 	uint32_t fwmark;
 	uint32_t mtu;
+	struct link_settings links;	/* as struct change has them */
+	enum flow_spread spread;
+	struct ip_prefix listen_prefix;
 	bool up;
 	size_t peer_count;
 	uint64_t rx_packets, tx_packets;		/* inner packets, as the TUN saw them */
@@ -122,11 +125,14 @@ struct peer_info {
 	const char *name;		/* "" when it has none */
 	const char *endpoint_name;	/* as configured by name, or "" */
 	struct path_addr path;		/* remote.addr.family IP_NONE: no endpoint */
+	uint8_t endpoint_prefix_len;	/* the prefix around path.remote that was configured, while the peer is in it; else 0 */
 	bool endpoint_loops;		/* its route leads into our own TUN */
 	int64_t handshake_wall_ns;	/* when the last handshake ended; 0: never */
 	uint64_t rx_bytes, tx_bytes;	/* outer payload, as wg show counts */
 	uint64_t rx_rate, tx_rate;	/* bytes a second, over the last few seconds */
 	uint16_t keepalive_s;
+	struct link_settings link;	/* what is the peer's own... */
+	unsigned int link_bits;		/* ...are these of it, out of CHANGE_PEER_LINK */
 	size_t waiting;			/* packets that wait for a session */
 	bool has_session;		/* a key that can send */
 };

@@ -113,3 +113,71 @@ bool word_to_number(const char *s, enum word_radix allowed, uint32_t max, uint32
 	*out = (uint32_t)n;
 	return true;
 }
+
+static const struct {
+	const char *name;
+	uint64_t bits;
+} rate_units[] = { { "gbit", 1000000000 }, { "mbit", 1000000 }, { "kbit", 1000 }, { "bit", 1 } };
+
+enum {
+	RATE_UNITS = sizeof(rate_units) / sizeof(rate_units[0]),
+	RATE_DECIMALS = 9,
+	RATE_WHOLE_DIGITS = 12,
+};
+
+/* Up to 'max' digits, at least one. */
+static bool take_digits(const char **s, size_t max, uint64_t *out, size_t *count)
+{
+	const char *start = *s;
+	uint64_t n = 0;
+
+	for (; word_is_digit(**s); ++*s)
+		n = n * 10 + (uint64_t)(**s - '0');
+	*count = (size_t)(*s - start);
+	*out = n;
+	return *count && *count <= max;
+}
+
+static bool rate_unit(const char *s, uint64_t *bits)
+{
+	while (word_is_blank(*s))
+		s++;
+	for (size_t i = 0; i < RATE_UNITS; i++)
+		if (word_equal(s, rate_units[i].name) || (!*s && rate_units[i].bits == 1)) {
+			*bits = rate_units[i].bits;
+			return true;
+		}
+	return false;
+}
+
+bool word_to_rate(const char *s, uint64_t *bps)
+{
+	uint64_t whole, part = 0, unit;
+	size_t count;
+
+	if (!take_digits(&s, RATE_WHOLE_DIGITS, &whole, &count))
+		return false;
+	count = 0;
+	if (*s == '.') {
+		s++;
+		if (!take_digits(&s, RATE_DECIMALS, &part, &count))
+			return false;
+	}
+	if (!rate_unit(s, &unit) || whole >= UINT64_MAX / unit)
+		return false;
+	part *= unit;
+	for (; count; count--)
+		part /= 10;
+	*bps = whole * unit + part;
+	return true;
+}
+
+const char *word_rate_unit(uint64_t bps, uint64_t *unit)
+{
+	size_t i = 0;
+
+	while (bps % rate_units[i].bits)
+		i++;
+	*unit = rate_units[i].bits;
+	return rate_units[i].name;
+}

@@ -36,4 +36,13 @@ enum word_radix {
 /* The whole word must be a number of at most 'max', digits without a sign. 'out' is untouched on failure. */
 bool word_to_number(const char *s, enum word_radix allowed, uint32_t max, uint32_t *out);
 
+/*
+ * Bits a second as tc(8) writes them: a number, perhaps with a decimal point, and bit, kbit, mbit or gbit (of 1000) in any
+ * case; none means bit. Rounded down, so that below 1 is 0. False: no rate, or beyond 64 bits. 'out' is untouched on failure.
+ */
+bool word_to_rate(const char *s, uint64_t *bps);
+
+/* The unit, and what it counts, in which a rate is a whole number and the smallest. */
+const char *word_rate_unit(uint64_t bps, uint64_t *unit);
+
 #endif

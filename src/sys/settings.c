@@ -69,7 +69,8 @@ static bool same_endpoint(const struct change_peer *a, const struct change_peer 
 {
 	if (a->bits & CHANGE_PEER_ENDPOINT_NAME || b->bits & CHANGE_PEER_ENDPOINT_NAME)
 		return !strcmp(a->endpoint_name, b->endpoint_name);
-	return a->bits & b->bits & CHANGE_PEER_ENDPOINT && endpoint_equal(&a->endpoint, &b->endpoint);
+	return a->bits & b->bits & CHANGE_PEER_ENDPOINT && endpoint_equal(&a->endpoint, &b->endpoint) &&
+	       a->endpoint_prefix_len == b->endpoint_prefix_len;
 }
 
 static bool unresolved(const struct change_peer *p)
@@ -419,12 +420,14 @@ static void save_peer(struct change *c, const struct node *n, size_t i, const st
 
 	if (!p)
 		return;
-	p->bits = CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE;
+	p->bits = CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE | (info->link_bits & CHANGE_PEER_LINK);
 	memcpy(p->public_key, info->public_key, KEY_LEN);
 	memcpy(p->psk, info->psk, KEY_LEN);
 	memcpy(p->name, info->name, strlen(info->name) + 1);
 	memcpy(p->endpoint_name, info->endpoint_name, strlen(info->endpoint_name) + 1);
 	p->endpoint = info->path.remote;
+	p->endpoint_prefix_len = info->endpoint_prefix_len;
+	p->link = info->link;
 	p->keepalive_s = info->keepalive_s;
 	if (p->endpoint_name[0])
 		p->bits |= CHANGE_PEER_ENDPOINT_NAME;
@@ -445,8 +448,11 @@ void daemon_format_config(struct daemon *d, struct text *out)
 	node_close_lanes(d->node);
 	node_info(d->node, &node);
 	c.change = (struct change){
-		.bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK,
+		.bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_LINKS,
 		.listen_port = node.listen_port,
+		.links = node.links,
+		.spread = node.spread,
+		.listen_prefix = node.listen_prefix,
 		.fwmark = node.fwmark == d->mark && !d->config.change.fwmark ? 0 : node.fwmark,
 	};
 	memcpy(c.change.private_key, node.private_key, KEY_LEN);

@@ -43,6 +43,15 @@ static void check_error(const char *error)
 	}
 }
 
+static void check_link(const struct link_settings *l)
+{
+	require(l->flow_sessions <= FLOW_SESSIONS_MAX, "too many sub-sessions", "");
+	require((int)l->ecn < ECN_MODES, "no such mode", "");
+	require(l->dscp >= DSCP_COPY && l->dscp <= DSCP_MAX, "no such DSCP", "");
+	require(!l->bandwidth_bps || (l->bandwidth_bps >= BANDWIDTH_MIN_BPS && l->bandwidth_bps <= BANDWIDTH_MAX_BPS),
+		"a bandwidth out of bounds", "");
+}
+
 static void check_peer(const struct change_peer *p)
 {
 	unsigned int endpoints = CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME;
@@ -50,6 +59,12 @@ static void check_peer(const struct change_peer *p)
 	require(p->bits & CHANGE_PEER_REPLACE_ALLOWED, "no REPLACE_ALLOWED", "");
 	require((p->bits & endpoints) != endpoints, "two endpoints", p->endpoint_name);
 	require(!(p->bits & (CHANGE_PEER_REMOVE | CHANGE_PEER_UPDATE_ONLY)), "removed by a file", "");
+	check_link(&p->link);
+	if (p->endpoint_prefix_len) {
+		struct ip_prefix prefix = { .addr = p->endpoint.addr, .len = p->endpoint_prefix_len };
+
+		require(p->bits & CHANGE_PEER_ENDPOINT && change_prefix_is_good(&prefix), "a bad endpoint prefix", "");
+	}
 	for (size_t i = 0; i < p->allowed_count; i++) {
 		struct ip_prefix masked = p->allowed[i].prefix;
 
@@ -89,6 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(error.len == 0, "an error though good", error.s ? error.s : "");
 		for (size_t i = 0; i < c.change.peer_count; i++)
 			check_peer(&c.change.peers[i]);
+		check_link(&c.change.links);
+		require(c.change.listen_prefix.addr.family == IP_NONE || change_prefix_is_good(&c.change.listen_prefix),
+			"a bad prefix to listen on", "");
 		check_round_trip(&c);
 		config_resolve_table(&c, (const char *)data, size);
 		config_done(&c);

@@ -95,6 +95,76 @@ static void each_alone(void **state)
 	assert_string_equal(info_of(1).name, "a");
 }
 
+/* What a peer says of its link stays its own until a whole change leaves it out; the interface has defaults. */
+static void links(void **state)
+{
+	struct node_info info;
+	struct change_peer *p;
+
+	(void)state;
+	peer(1, 0);
+	apply();
+	node_info(n, &info);
+	assert_int_equal(info.links.flow_sessions, 32);
+	assert_int_equal(info.links.ecn, ECN_MESH);
+	assert_int_equal(info.links.dscp, DSCP_NONE);
+	assert_int_equal(info.links.bandwidth_bps, 0);
+	assert_int_equal(info.spread, SPREAD_PORTS);
+	assert_int_equal(info.listen_prefix.addr.family, IP_NONE);
+	assert_int_equal(info_of(1).link_bits, 0);
+
+	change_links_default(&c);
+	c.links.dscp = 8;
+	c.spread = SPREAD_OFF;
+	assert_true(ip_prefix_parse("2001:db8::/118", &c.listen_prefix));
+	p = peer(1, CHANGE_PEER_FLOW_SESSIONS);
+	p->link.flow_sessions = 3;
+	apply();
+	p = peer(1, CHANGE_PEER_BANDWIDTH);
+	p->link.bandwidth_bps = 8000;
+	apply();
+	node_info(n, &info);
+	assert_int_equal(info.links.dscp, 8);
+	assert_int_equal(info.spread, SPREAD_OFF);
+	assert_int_equal(info.listen_prefix.len, 118);
+	assert_int_equal(info_of(1).link_bits, CHANGE_PEER_FLOW_SESSIONS | CHANGE_PEER_BANDWIDTH);
+	assert_int_equal(info_of(1).link.flow_sessions, 3);
+	assert_int_equal(info_of(1).link.bandwidth_bps, 8000);
+
+	c.bits = CHANGE_REPLACE_PEERS;
+	p = peer(1, CHANGE_PEER_ECN);
+	p->link.ecn = ECN_OFF;
+	p = peer(1, CHANGE_PEER_DSCP);
+	p->link.dscp = 0;
+	apply();
+	assert_int_equal(info_of(1).link_bits, CHANGE_PEER_ECN | CHANGE_PEER_DSCP);
+	assert_int_equal(info_of(1).link.ecn, ECN_OFF);
+}
+
+/* The prefix goes with the address it was given with. */
+static void endpoint_prefix(void **state)
+{
+	struct path_addr roamed = { 0 };
+	struct change_peer *p;
+
+	(void)state;
+	p = peer(1, CHANGE_PEER_ENDPOINT);
+	assert_true(endpoint_parse("[2001:db8::5]:1", &p->endpoint));
+	p->endpoint_prefix_len = 118;
+	apply();
+	assert_int_equal(info_of(1).endpoint_prefix_len, 118);
+	assert_true(endpoint_parse("[2001:db8::6]:1", &roamed.remote));
+	lane_set_path(&n->lanes[0], &node_find(n, public_of(1))->data, &roamed);
+	assert_int_equal(info_of(1).endpoint_prefix_len, 118);
+	assert_true(endpoint_parse("[2001:db8:1::6]:1", &roamed.remote));
+	lane_set_path(&n->lanes[0], &node_find(n, public_of(1))->data, &roamed);
+	assert_int_equal(info_of(1).endpoint_prefix_len, 0);
+	p = peer(1, CHANGE_PEER_ENDPOINT);
+	assert_true(endpoint_parse("[2001:db8::5]:1", &p->endpoint));
+	apply();
+	assert_int_equal(info_of(1).endpoint_prefix_len, 0);
+}
+
 static void update_only(void **state)
 {
 	struct change_peer *p;
@@ -411,6 +481,8 @@ int main(void)
 		with_node(peers_in_their_order),
 		with_node(a_peer_as_it_was_said),
 		with_node(each_alone),
+		with_node(links),
+		with_node(endpoint_prefix),
 		with_node(update_only),
 		with_node(the_same_key_twice),
 		with_node(made_and_removed_at_once),

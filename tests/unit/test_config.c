@@ -157,16 +157,17 @@ static void bad_files(void **state)
 
 static void change_is_setconf(void **state)
 {
+	const unsigned int all = CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS | CHANGE_LINKS;
 	struct config c;
 
 	(void)state;
 	parse_good(&c, "");
-	assert_int_equal(c.change.bits, CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS);
+	assert_int_equal(c.change.bits, all | CHANGE_PRIVATE_KEY);
 	assert_int_equal(c.change.peer_count, 0);
 	config_done(&c);
 
 	parse_good(&c, "[Interface]\nPrivateKeyFile = key\n");
-	assert_int_equal(c.change.bits, CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS);
+	assert_int_equal(c.change.bits, all);
 	assert_string_equal(c.private_key_file, "key");
 	config_done(&c);
 }
@@ -187,6 +188,73 @@ static void first_peer_says_all(void **state)
 	assert_int_equal(c.change.peers[3].bits, CHANGE_PEER_REPLACE_ALLOWED);
 	assert_memory_equal(c.change.peers[0].public_key, c.change.peers[2].public_key, KEY_LEN);
 	config_done(&c);
+}
+
+static void assert_link(const struct link_settings *l, uint8_t flow_sessions, enum ecn_mode ecn, int dscp, uint64_t bps)
+{
+	assert_int_equal(l->flow_sessions, flow_sessions);
+	assert_int_equal(l->ecn, ecn);
+	assert_int_equal(l->dscp, dscp);
+	assert_int_equal(l->bandwidth_bps, bps);
+}
+
+/* The interface has all settings of links, said or not; a peer has what it says. */
+static void links(void **state)
+{
+	struct ip_prefix prefix;
+	struct config c;
+
+	(void)state;
+	parse_good(&c, "");
+	assert_link(&c.change.links, 32, ECN_MESH, DSCP_NONE, 0);
+	assert_int_equal(c.change.spread, SPREAD_PORTS);
+	assert_int_equal(c.change.listen_prefix.addr.family, IP_NONE);
+	config_done(&c);
+
+	parse_good(&c, "[Interface]\nFlowSessions = 5\nEcn = off\nDscp = copy\nBandwidth = 20mbit\nFlowSpread = label\n"
+		   "ListenPrefix = 2001:db8::ffff/118\n" PEER_A "Ecn = on\n[Interface]\nDscp = 8\n"
+		   PEER_A "FlowSessions = 0\nBandwidth = 0\n");
+	assert_link(&c.change.links, 5, ECN_OFF, 8, 20000000);
+	assert_int_equal(c.change.spread, SPREAD_LABEL);
+	assert_true(ip_prefix_parse("2001:db8::fc00/118", &prefix));
+	assert_memory_equal(&c.change.listen_prefix, &prefix, sizeof(prefix));
+	assert_int_equal(c.change.peers[0].bits & CHANGE_PEER_LINK, CHANGE_PEER_ECN);
+	assert_int_equal(c.change.peers[0].link.ecn, ECN_ON);
+	assert_int_equal(c.change.peers[1].bits & CHANGE_PEER_LINK, CHANGE_PEER_FLOW_SESSIONS | CHANGE_PEER_BANDWIDTH);
+	config_done(&c);
+}
+
+static void bandwidths(void **state)
+{
+	static const struct {
+		const char *value;
+		uint64_t bps;
+	} cases[] = {
+		/*  1 */ { "8000", 8000 },
+		/*  2 */ { "8000bit", 8000 },
+		/*  3 */ { "8KBIT", 8000 },
+		/*  4 */ { "20 Mbit", 20000000 },
+		/*  5 */ { "0.008mbit", 8000 },
+		/*  6 */ { "2.5gbit", 2500000000 },
+		/*  7 */ { "100gbit", 100000000000 },
+		/*  8 */ { "100000000000", 100000000000 },
+		/*  9 */ { "8.123456789mbit", 8123456 },
+		/* 10 */ { "0gbit", 0 },
+		/* 11 */ { "OFF", 0 },
+		/* 12 */ { "000008kbit", 8000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config c;
+		char text[100];
+
+		print_message("case %zu\n", i + 1);
+		snprintf(text, sizeof(text), "[Interface]\nBandwidth = %s\n", cases[i].value);
+		parse_good(&c, text);
+		assert_int_equal(c.change.links.bandwidth_bps, cases[i].bps);
+		config_done(&c);
+	}
 }
 
 static void dns_by_kind(void **state)
@@ -295,6 +363,29 @@ static void endpoint_kinds(void **state)
 	assert_false(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
 	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT_NAME);
 	assert_string_equal(c.change.peers[0].endpoint_name, "[fe80::1%7a]:2");
+	config_done(&c);
+}
+
+static void endpoint_prefixes(void **state)
+{
+	struct ip_addr addr;
+	struct config c;
+
+	(void)state;
+	parse_good(&c, PEER_A "Endpoint = [2001:db8::5/118]:7\n");
+	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
+	assert_int_equal(c.change.peers[0].endpoint_prefix_len, 118);
+	assert_true(ip_addr_parse("2001:db8::5", &addr));
+	assert_true(ip_addr_equal(&c.change.peers[0].endpoint.addr, &addr));
+	assert_int_equal(c.change.peers[0].endpoint.port, 7);
+	config_done(&c);
+
+	/* The last one counts, be it without. */
+	parse_good(&c, PEER_A "Endpoint = [2001:db8::5/118]:7\nEndpoint = [2001:db8::5]:7\n");
+	assert_int_equal(c.change.peers[0].endpoint_prefix_len, 0);
+	config_done(&c);
+	parse_good(&c, PEER_A "Endpoint = [2001:db8::5/118]:7\nEndpoint = h:7\n");
+	assert_int_equal(c.change.peers[0].endpoint_prefix_len, 0);
 	config_done(&c);
 }
 
@@ -424,7 +515,9 @@ static void no_secret_in_errors(void **state)
 		"[@]\n", "@ = x\n", "[Interface]\n@ = x\n", PEER_A "PresharedKey = x@\n", PEER_A "AllowedIPs = @\n",
 		PEER_A "AllowedIPs = +@\n", PEER_A "Endpoint = @\n", PEER_A "Endpoint = [@]:0\n",
 		PEER_A "Endpoint = a%@:1\n", PEER_A "PersistentKeepalive = @\n", PEER_A "Name = a b@\n",
-		PEER_A "PublicKey = @@\n", "[Interface]\nPrivateKeyFile = a\nPrivateKey = @\n",
+		"[Interface]\nBandwidth = @\n", "[Interface]\nBandwidth = 1@\n", "[Interface]\nListenPrefix = @/64\n",
+		"[Interface]\nFlowSpread = @\n", PEER_A "Ecn = @\n", PEER_A "Dscp = @\n", PEER_A "FlowSessions = @\n",
+		PEER_A "Endpoint = [@/64]:1\n", PEER_A "PublicKey = @@\n", "[Interface]\nPrivateKeyFile = a\nPrivateKey = @\n",
 	};
 
 	(void)state;
@@ -481,11 +574,14 @@ int main(void)
 		cmocka_unit_test(bad_files),
 		cmocka_unit_test(change_is_setconf),
 		cmocka_unit_test(first_peer_says_all),
+		cmocka_unit_test(links),
+		cmocka_unit_test(bandwidths),
 		cmocka_unit_test(dns_by_kind),
 		cmocka_unit_test(hooks_as_they_are),
 		cmocka_unit_test(tables),
 		cmocka_unit_test(table_names),
 		cmocka_unit_test(endpoint_kinds),
+		cmocka_unit_test(endpoint_prefixes),
 		cmocka_unit_test(name_characters),
 		cmocka_unit_test(longest_host),
 		cmocka_unit_test(limits),
