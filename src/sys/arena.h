@@ -9,38 +9,51 @@
 #include "base/packet.h"
 
 /*
- * The buffers one batch is read into: PACKET_BATCH slots, each large enough for any packet, with the room around it that
- * base/packet.h promises. Mapped, not allocated, so that only pages a packet reached ever cost memory; without huge
- * pages, which would undo that. The odd stride spreads the slots over the sets of the first-level cache.
+ * Slots: what packets and datagrams are read into, each large enough for any of them, with the room around it that base/packet.h
+ * promises. They come from one region, and travel: a lane may keep a slot and give another for it, so the region goes only when
+ * nobody has any. Mapped, not allocated, so that only pages a packet reached ever cost memory; without huge pages, which would
+ * undo that. The odd stride spreads the slots over the sets of the first-level cache.
  */
 enum {
 	ARENA_PACKET_MAX = 65536,
 	ARENA_STRIDE = (PACKET_HEADROOM + ARENA_PACKET_MAX + PACKET_TAILROOM + 127) / 128 * 128,
-	ARENA_SIZE = ARENA_STRIDE * PACKET_BATCH,
 };
 
-/* NULL: no memory. */
-static inline uint8_t *arena_map(void)
+struct arena {
+	uint8_t *base;		/* NULL: nothing is mapped */
+	size_t count;		/* of slots */
+};
+
+/* 'base' is NULL when there is no memory. */
+static inline struct arena arena_map(size_t count)
 {
-	void *p = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, ARENA_STRIDE * count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
-		return NULL;
-	madvise(p, ARENA_SIZE, MADV_NOHUGEPAGE);
-	return p;
+		return (struct arena){ .base = NULL };
+	madvise(p, ARENA_STRIDE * count, MADV_NOHUGEPAGE);
+	return (struct arena){ .base = p, .count = count };
 }
 
-/* NULL is fine. */
-static inline void arena_unmap(uint8_t *arena)
+/* Nothing mapped is fine. */
+static inline void arena_unmap(struct arena *a)
 {
-	if (arena)
-		munmap(arena, ARENA_SIZE);
+	if (a->base)
+		munmap(a->base, ARENA_STRIDE * a->count);
+	*a = (struct arena){ .base = NULL };
 }
 
-/* Where the packet of slot i starts. */
-static inline uint8_t *arena_slot(uint8_t *arena, size_t i)
+/* Slot i: where its packet starts. */
+static inline uint8_t *arena_slot(const struct arena *a, size_t i)
 {
-	return arena + i * ARENA_STRIDE + PACKET_HEADROOM;
+	return a->base + i * ARENA_STRIDE + PACKET_HEADROOM;
+}
+
+/* A batch of slots, from the one numbered 'first' on. */
+static inline void arena_fill(const struct arena *a, size_t first, uint8_t *slots[PACKET_BATCH])
+{
+	for (size_t i = 0; i < PACKET_BATCH; i++)
+		slots[i] = arena_slot(a, first + i);
 }
 
 #endif

@@ -62,6 +62,7 @@ void daemon_take_sockets(struct daemon *d, struct udp *fresh)
 	struct udp old;
 
 	node_close_lanes(d->node);
+	udp_carry_over(fresh, &d->udp);
 	old = d->udp;
 	d->udp = *fresh;
 	for (unsigned int i = 0; i < d->worker_count; i++)
@@ -334,6 +335,7 @@ void daemon_tell_made(struct daemon *d)
 		.mark = d->mark,
 		.default4 = d->iface.default4,
 		.default6 = d->iface.default6,
+		.listen_prefix = d->iface.listen_prefix,
 	};
 
 	if (d->o.parent_fd >= 0 && frame_send(d->o.parent_fd, FRAME_MADE, &made, sizeof(made)))

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
+
 /*
  * Frames on a stream socket: type (1 byte), length (4, little-endian), payload. Between the root parent
  * and the daemon proper; trusted on both sides but bounded all the same. The socket may be blocking or not.
@@ -33,10 +35,11 @@ enum frame_type {
 	FRAME_STOP,		/* end: exit 0 */
 };
 
-/* Payload of FRAME_MADE: what the parent's firewall rules need. */
+/* Payload of FRAME_MADE: what the parent's firewall rules need, and what it has to record. */
 struct frame_made {
 	uint32_t mark;		/* of the default route, or 0 */
 	uint8_t default4, default6;
+	struct ip_prefix listen_prefix;
 };
 
 /* Send one, whole, blocking. 0 or negative errno. */

@@ -542,11 +542,53 @@ int iface_set_routes(struct iface *i, const struct config *c, const struct ip_pr
 	return 0;
 }
 
+/* --- the listen prefix --- */
+
+/* What will not go is only logged. */
+static void drop_listen_prefix(struct iface *i, const struct ip_prefix *p)
+{
+	char text[PREFIX_TEXT_MAX];
+	int err = netlink_local_route_delete(i->nl, p);
+
+	if (err && err != -ESRCH)
+		log_warning(&i->log, "listen prefix %s cannot be removed: %s", ip_prefix_format(p, text), words(i, err));
+	else
+		log_debug(&i->log, "listen prefix %s removed", ip_prefix_format(p, text));
+}
+
+int iface_set_listen_prefix(struct iface *i, const struct ip_prefix *p, struct text *why)
+{
+	const struct ip_prefix old = i->listen_prefix;
+	struct ip_prefix want = *p;
+	char text[PREFIX_TEXT_MAX];
+	bool same;
+
+	ip_prefix_mask(&want);
+	same = prefix_equal(&want, &old);
+	if (want.addr.family != IP_NONE) {
+		int err = netlink_local_route_add(i->nl, &want);
+
+		if (err && !(err == -EEXIST && same)) {
+			text_addf(why, "%s: listen prefix %s: %s", i->name, ip_prefix_format(&want, text), words(i, err));
+			return err;
+		}
+		if (!err)
+			log_debug(&i->log, "listen prefix %s added", ip_prefix_format(&want, text));
+	}
+	if (old.addr.family != IP_NONE && !same)
+		drop_listen_prefix(i, &old);
+	i->listen_prefix = want;
+	return 0;
+}
+
 void iface_done(struct iface *i)
 {
 	const bool none[2] = { false, false };
 
 	keep_default_rules(i, none, 0);
+	if (i->listen_prefix.addr.family != IP_NONE)
+		drop_listen_prefix(i, &i->listen_prefix);
+	i->listen_prefix = (struct ip_prefix){ 0 };
 	free(i->addresses);
 	free(i->routes);
 	i->addresses = NULL;
@@ -559,4 +601,10 @@ void iface_cleanup_rules(struct netlink *nl, uint32_t mark)
 {
 	for (size_t f = 0; f < 2 && mark; f++)
 		remove_rules(nl, families[f], mark);
+}
+
+void iface_cleanup_listen_prefix(struct netlink *nl, const struct ip_prefix *p)
+{
+	if (p->addr.family != IP_NONE)
+		netlink_local_route_delete(nl, p);
 }

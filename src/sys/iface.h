@@ -31,6 +31,7 @@ struct iface {
 	size_t route_count;
 	uint32_t mark;			/* fwmark and table of the default route; 0: none is set */
 	bool default4, default6;	/* rules are in place */
+	struct ip_prefix listen_prefix;	/* made local by us; family IP_NONE: none */
 };
 
 void iface_init(struct iface *i, struct netlink *nl, uint32_t ifindex, const char *name, const struct log *log);
@@ -67,10 +68,17 @@ int iface_set_routes(struct iface *i, const struct config *c, const struct ip_pr
 bool iface_needs_mark(const struct config *c, const struct ip_prefix *allowed, size_t count);
 
 /*
- * Take rules back (addresses and routes die with the interface) and free. Also right after a crash: iface_cleanup_rules() removes
- * what an earlier run with 'mark' left.
+ * Make every address of 'p' this host's by a local route, in the place of the prefix before; family IP_NONE: none. On failure nothing has
+ * changed. It does not die with the interface, so it has to be recorded (sys/runfile.h).
+ */
+int iface_set_listen_prefix(struct iface *i, const struct ip_prefix *p, struct text *why);
+
+/*
+ * Take rules and listen prefix back (addresses and routes die with the interface) and free. Also right after a crash:
+ * iface_cleanup_rules() removes what an earlier run with 'mark' left, iface_cleanup_listen_prefix() its prefix (IP_NONE: nothing).
  */
 void iface_done(struct iface *i);
 void iface_cleanup_rules(struct netlink *nl, uint32_t mark);
+void iface_cleanup_listen_prefix(struct netlink *nl, const struct ip_prefix *p);
 
 #endif

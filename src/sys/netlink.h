@@ -54,6 +54,13 @@ struct netlink_route {
 int netlink_route_add(struct netlink *nl, const struct netlink_route *r);	/* NLM_F_CREATE|EXCL: -EEXIST */
 int netlink_route_remove(struct netlink *nl, const struct netlink_route *r);
 
+/*
+ * A prefix whose every address is this host's, as "ip route add local PREFIX dev lo" has it: in the table local, by protocol static.
+ * -EEXIST when it is there already; -ESRCH when it is not.
+ */
+int netlink_local_route_add(struct netlink *nl, const struct ip_prefix *p);
+int netlink_local_route_delete(struct netlink *nl, const struct ip_prefix *p);
+
 /* Whether 'table' holds no route of 'family' (0: of either). 1 yes, 0 no, or negative errno. */
 int netlink_table_empty(struct netlink *nl, uint8_t family, uint32_t table);
 

@@ -19,6 +19,8 @@
 
 #include "sys/netlink_request.h"
 
+enum { LOOPBACK = 1 };		/* the interface lo, in every namespace */
+
 /* A route as the kernel tells it. */
 struct entry {
 	struct netlink_route route;	/* ifindex 0: none, or several */
@@ -108,6 +110,32 @@ int netlink_route_add(struct netlink *nl, const struct netlink_route *r)
 int netlink_route_remove(struct netlink *nl, const struct netlink_route *r)
 {
 	return change_route(nl, RTM_DELROUTE, 0, r);
+}
+
+static int change_local(struct netlink *nl, uint16_t type, uint16_t flags, const struct ip_prefix *p)
+{
+	struct netlink_request r;
+	struct rtmsg *rtm = netlink_request_begin(&r, type, flags, sizeof(*rtm));
+
+	rtm->rtm_family = netlink_af(p->addr.family);
+	rtm->rtm_dst_len = p->len;
+	rtm->rtm_protocol = RTPROT_STATIC;
+	rtm->rtm_type = RTN_LOCAL;
+	rtm->rtm_scope = RT_SCOPE_HOST;
+	rtm->rtm_table = RT_TABLE_LOCAL;
+	netlink_request_put_addr(&r, RTA_DST, &p->addr);
+	mnl_attr_put_u32(&r.header, RTA_OIF, LOOPBACK);
+	return netlink_request_run(nl, &r, NULL);
+}
+
+int netlink_local_route_add(struct netlink *nl, const struct ip_prefix *p)
+{
+	return change_local(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, p);
+}
+
+int netlink_local_route_delete(struct netlink *nl, const struct ip_prefix *p)
+{
+	return change_local(nl, RTM_DELROUTE, 0, p);
 }
 
 /* What to look for in a table, and what is made of it. */

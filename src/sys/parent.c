@@ -339,6 +339,17 @@ static bool note_facts(struct parent *p, enum firewall_tool tool)
 	return write_runfile(p);
 }
 
+/* The listen prefix is the daemon's to make and take back; it goes to disk for the case that it is killed. */
+static bool note_listen_prefix(struct parent *p)
+{
+	const struct ip_prefix *now = &p->facts.listen_prefix, *noted = &p->run.listen_prefix;
+
+	if (now->len == noted->len && ip_addr_equal(&now->addr, &noted->addr))
+		return true;
+	p->run.listen_prefix = *now;
+	return write_runfile(p);
+}
+
 static bool set_firewall(struct parent *p)
 {
 	enum firewall_tool tool = firewall_tool();
@@ -636,8 +647,8 @@ static void run_hooks_down(struct parent *p, enum config_hook hook)
 
 static bool bring_up(struct parent *p)
 {
-	return run_hooks(p, HOOK_PRE_UP) && start_daemon(p) && wait_made(p) && set_firewall(p) && set_dns(p) &&
-	       goes_on(p) && run_hooks(p, HOOK_POST_UP);
+	return run_hooks(p, HOOK_PRE_UP) && start_daemon(p) && wait_made(p) && note_listen_prefix(p) &&
+	       set_firewall(p) && set_dns(p) && goes_on(p) && run_hooks(p, HOOK_POST_UP);
 }
 
 static void serve(struct parent *p)
@@ -645,7 +656,7 @@ static void serve(struct parent *p)
 	while (!p->stop && p->daemon_pid && p->daemon_fd >= 0) {
 		if (p->facts_changed) {
 			p->facts_changed = false;
-			if (!set_firewall(p))
+			if (!note_listen_prefix(p) || !set_firewall(p))
 				log_error(&p->log, "%s", p->why.s ? p->why.s : "out of memory");
 			text_reset(&p->why);
 		} else if (p->reloaded) {
@@ -660,7 +671,7 @@ static void serve(struct parent *p)
 	}
 }
 
-/* What a daemon that was killed could not take back: sockets, and the rules of the default route. */
+/* What a daemon that was killed could not take back: sockets, the rules of the default route, the listen prefix. */
 static void undo_daemon(struct parent *p)
 {
 	struct netlink nl;
@@ -668,9 +679,10 @@ static void undo_daemon(struct parent *p)
 	if (!WIFSIGNALED(p->daemon_status))
 		return;
 	runfile_remove_sockets(p->name);
-	if (!p->run.mark || netlink_open(&nl))
+	if ((!p->run.mark && p->run.listen_prefix.addr.family == IP_NONE) || netlink_open(&nl))
 		return;
 	iface_cleanup_rules(&nl, p->run.mark);
+	iface_cleanup_listen_prefix(&nl, &p->run.listen_prefix);
 	netlink_close(&nl);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The memory of a run outside its processes. The root parent writes it before every step that outlives a killed process (DNS,
- * firewall, rules), so whoever finds it later - the next "up", or "down" with nobody there - can take exactly that back. It
+ * firewall, rules, listen prefix), so whoever finds it later - the next "up", or "down" with nobody there - can take exactly that back. It
  * lives in /run, which a reboot clears together with all it speaks of.
  */
 #include "sys/runfile.h"
@@ -28,12 +28,16 @@ static void path_of(char path[PROGRAM_PATH_MAX], const char *dir, const char *na
 
 void runfile_format(const struct runfile *r, struct text *out)
 {
+	char prefix[PREFIX_TEXT_MAX];
+
 	if (r->config_file)
 		text_addf(out, "config=%s\n", r->config_file);
 	if (r->dns_entry)
 		text_addf(out, "dns=%s\n", r->dns_entry);
 	text_addf(out, "firewall=%s\nmark=%u\n", firewall_tool_name(r->firewall), r->mark);
 	text_addf(out, "default4=%d\ndefault6=%d\n", r->default4, r->default6);
+	if (r->listen_prefix.addr.family != IP_NONE)
+		text_addf(out, "listen_prefix=%s\n", ip_prefix_format(&r->listen_prefix, prefix));
 }
 
 static enum firewall_tool tool_named(const char *name)
@@ -66,6 +70,8 @@ static bool parse_line(struct runfile *r, const char *key, const char *value)
 		r->default4 = value[0] == '1';
 	else if (!strcmp(key, "default6"))
 		r->default6 = value[0] == '1';
+	else if (!strcmp(key, "listen_prefix"))
+		ip_prefix_parse(value, &r->listen_prefix);
 	return true;
 }
 
@@ -178,8 +184,9 @@ bool runfile_clean(const char *name, const struct log *log)
 	if (r.dns_entry)
 		dns_unset(&runner, r.dns_entry);
 	firewall_unset(&runner, name, r.firewall, r.default4, r.default6);
-	if (r.mark && !netlink_open(&nl)) {
+	if ((r.mark || r.listen_prefix.addr.family != IP_NONE) && !netlink_open(&nl)) {
 		iface_cleanup_rules(&nl, r.mark);
+		iface_cleanup_listen_prefix(&nl, &r.listen_prefix);
 		netlink_close(&nl);
 	}
 	runfile_remove_sockets(name);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "sys/firewall.h"
@@ -19,6 +20,7 @@ struct runfile {
 	enum firewall_tool firewall;
 	uint32_t mark;			/* of the default route's rules; 0: none */
 	bool default4, default6;
+	struct ip_prefix listen_prefix;	/* routed to ourselves; family IP_NONE: none */
 };
 
 /* As text and back. runfile_parse() skips what it does not know; false: no memory. */
@@ -44,7 +46,7 @@ void runfile_done(struct runfile *r);
 void runfile_remove_sockets(const char *name);
 
 /*
- * Undo what a killed run of 'name' left: DNS, firewall, rules, sockets, files. Call only with the lock of 'name' in hand. Returns
+ * Undo what a killed run of 'name' left: DNS, firewall, rules, listen prefix, sockets, files. Call only with the lock of 'name' in hand. Returns
  * whether there was anything.
  */
 bool runfile_clean(const char *name, const struct log *log);

@@ -214,42 +214,25 @@ void tun_close(struct tun *t)
 	clear(t);
 }
 
-int tun_reader_init(struct tun_reader *r)
-{
-	r->arena = arena_map();
-	return r->arena ? 0 : -ENOMEM;
-}
-
-void tun_reader_done(struct tun_reader *r)
-{
-	arena_unmap(r->arena);
-	r->arena = NULL;
-}
-
-/* What a packet takes of the arena. The next one starts a cache line, too. */
-static size_t footprint(size_t len)
-{
-	return (PACKET_HEADROOM + len + PACKET_TAILROOM + 63) / 64 * 64;
-}
-
 int tun_read(struct tun *t, unsigned int queue, struct tun_reader *r, struct packet *out, size_t max, size_t bytes_max)
 {
 	const size_t header = t->vnet ? VNET_LEN : 0;
-	size_t count = 0, bytes = 0, used = 0;
+	size_t count = 0, bytes = 0;
 
-	while (count < max && (!count || bytes < bytes_max) && used + footprint(ARENA_PACKET_MAX) <= ARENA_SIZE) {
-		uint8_t *data = r->arena + used + PACKET_HEADROOM;
+	if (max > PACKET_BATCH)
+		max = PACKET_BATCH;
+	while (count < max && (!count || bytes < bytes_max)) {
+		uint8_t *data = r->slots[count];
 		ssize_t len = read(t->fds[queue], data - header, header + ARENA_PACKET_MAX);
 
 		if (len > (ssize_t)header) {
 			size_t rest = (size_t)len - header;
 
-			out[count] = (struct packet){ .data = data, .len = (uint32_t)rest };
+			out[count] = (struct packet){ .data = data, .len = (uint32_t)rest, .slot = data };
 			if (header)
 				vnet_read(&out[count].vnet, data - header);
 			count++;
 			bytes += rest;
-			used += footprint(rest);
 			continue;
 		}
 		if (len < 0 && errno == EINTR)
@@ -260,6 +243,12 @@ int tun_read(struct tun *t, unsigned int queue, struct tun_reader *r, struct pac
 		return errno == EFAULT ? -EBADFD : -errno;
 	}
 	return (int)count;
+}
+
+void tun_return_slots(struct tun_reader *r, const struct packet *packets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		r->slots[i] = packets[i].slot;
 }
 
 /* 0, or what the kernel has against it. */

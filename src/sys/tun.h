@@ -26,9 +26,12 @@ struct tun {
 	uint32_t ifindex;
 };
 
-/* Where packets are read to: one a lane. */
+/*
+ * Where packets are read to: slots as in sys/arena.h, whose owner puts them here. Used from the first on in every batch, so the same
+ * memory stays in the cache.
+ */
 struct tun_reader {
-	uint8_t *arena;		/* filled from its start in every batch, so the same memory stays in the cache */
+	uint8_t *slots[PACKET_BATCH];
 };
 
 /*
@@ -48,17 +51,19 @@ bool tun_exists(const struct tun *t);
 /* Close, and with that remove the interface. */
 void tun_close(struct tun *t);
 
-/* 0, or -ENOMEM. */
-int tun_reader_init(struct tun_reader *r);
-void tun_reader_done(struct tun_reader *r);
-
 /*
- * Read packets of one queue, with head and tail room, until there are no more, or 'max', or at least 'bytes_max' bytes (so that a
- * super-packet may end a batch), or the reader is full. Returns how many; 0 when there are none now, which is also what a link
+ * Read packets of one queue, with head and tail room, until there are no more, or 'max' (PACKET_BATCH at most), or at least
+ * 'bytes_max' bytes (so that a super-packet may end a batch); each lies in a slot of its own, packet.slot. Returns how many; 0 when there are none now, which is also what a link
  * that is down says; negative errno when the device is gone (-EBADFD) or broken (-EIO...). Valid until the reader's next
  * call. What the kernel says in the vnet header is passed on unchecked: wire/offload.h judges it.
  */
 int tun_read(struct tun *t, unsigned int queue, struct tun_reader *r, struct packet *out, size_t max, size_t bytes_max);
+
+/*
+ * Before the next read: the packets of the last one, the first 'count' of them, with the slot that is now in the place of each -
+ * the same, or an empty one for one that was kept.
+ */
+void tun_return_slots(struct tun_reader *r, const struct packet *packets, size_t count);
 
 /*
  * Write packets and super-packets to one queue, one system call each. The first piece of each begins with the vnet header, which

@@ -42,26 +42,30 @@ void udp_init(struct udp *u)
 	*u = (struct udp){ .count = 0 };
 	for (size_t i = 0; i < UDP_LANES_MAX; i++)
 		u->lanes[i].fd4 = u->lanes[i].fd6 = u->lanes[i].full = -1;
+	for (size_t i = 0; i <= UDP_PORTS_MAX; i++)
+		u->ports[i].fd4 = u->ports[i].fd6 = -1;
+}
+
+static void close_pair(int *fd4, int *fd6)
+{
+	if (*fd4 >= 0)
+		close(*fd4);
+	if (*fd6 >= 0)
+		close(*fd6);
+	*fd4 = *fd6 = -1;
 }
 
 static void close_sockets(struct udp *u)
 {
-	for (size_t i = 0; i < UDP_LANES_MAX; i++) {
-		struct udp_lane *l = &u->lanes[i];
-
-		if (l->fd4 >= 0)
-			close(l->fd4);
-		if (l->fd6 >= 0)
-			close(l->fd6);
-		l->fd4 = l->fd6 = -1;
-	}
+	for (size_t i = 0; i < UDP_LANES_MAX; i++)
+		close_pair(&u->lanes[i].fd4, &u->lanes[i].fd6);
 }
 
 void udp_close(struct udp *u)
 {
 	close_sockets(u);
-	for (size_t i = 0; i < UDP_LANES_MAX; i++)
-		arena_unmap(u->lanes[i].arena);
+	for (size_t i = 1; i <= UDP_PORTS_MAX; i++)
+		close_pair(&u->ports[i].fd4, &u->ports[i].fd6);
 	udp_init(u);
 }
 
@@ -153,22 +157,24 @@ static uint16_t port_of(int fd)
 	return ntohs(sin.sin_port);
 }
 
-/* Both sockets of the first lane on 'port', or on one the kernel picks for the first of them. Nobody else has it then. */
-static int open_first(struct udp *u, uint16_t port, uint32_t fwmark)
+/*
+ * Sockets of both families on *port, or (0) on one the kernel picks for the first of them and *port then says. Nobody else has it
+ * then. On failure one of them may be open.
+ */
+static int open_pair(int *fd4, int *fd6, uint16_t *port, uint32_t fwmark)
 {
-	struct udp_lane *l = &u->lanes[0];
-	int fd = open_one(AF_INET, port, fwmark, false);
+	int fd = open_one(AF_INET, *port, fwmark, false);
 
 	if (fd < 0)
 		return fd;
-	l->fd4 = fd;
-	u->port = port_of(fd);
-	fd = open_one(AF_INET6, u->port, fwmark, false);
+	*fd4 = fd;
+	*port = port_of(fd);
+	fd = open_one(AF_INET6, *port, fwmark, false);
 	if (fd == -EAFNOSUPPORT)
 		return 0;	/* a kernel without IPv6 */
 	if (fd < 0)
 		return fd;
-	l->fd6 = fd;
+	*fd6 = fd;
 	return 0;
 }
 
@@ -203,7 +209,8 @@ static int open_sockets(struct udp *u, uint16_t port, uint32_t fwmark, unsigned 
 	int error = -EADDRINUSE;
 
 	for (int i = 0; i < PORT_TRIES && error == -EADDRINUSE; i++) {
-		error = open_first(u, port, fwmark);
+		u->port = port;
+		error = open_pair(&u->lanes[0].fd4, &u->lanes[0].fd6, &u->port, fwmark);
 		if (!error && lanes > 1)
 			error = open_others(u, fwmark, lanes);
 		if (error)
@@ -269,19 +276,14 @@ static void set_offloads(struct udp *u, unsigned int wanted)
 
 int udp_open(struct udp *u, uint16_t port, uint32_t fwmark, unsigned int lanes, unsigned int offloads_wanted)
 {
-	int error = 0;
+	int error;
 
 	udp_init(u);
 	if (!lanes || lanes > UDP_LANES_MAX)
 		return -EINVAL;
-	for (unsigned int i = 0; i < lanes; i++) {
-		u->lanes[i].arena = arena_map();
+	for (unsigned int i = 0; i < lanes; i++)
 		u->lanes[i].vlen = PACKET_BATCH;
-		if (!u->lanes[i].arena)
-			error = -ENOMEM;
-	}
-	if (!error)
-		error = open_sockets(u, port, fwmark, lanes);
+	error = open_sockets(u, port, fwmark, lanes);
 	if (error) {
 		udp_close(u);
 		return error;
@@ -294,17 +296,89 @@ int udp_open(struct udp *u, uint16_t port, uint32_t fwmark, unsigned int lanes, 
 	return 0;
 }
 
+/* One port more, with what offloads the listen port could have when it was opened. */
+static int open_port(struct udp *u, struct udp_port *p)
+{
+	int error = -EADDRINUSE;
+
+	for (int i = 0; i < PORT_TRIES && error == -EADDRINUSE; i++) {
+		p->number = 0;
+		error = open_pair(&p->fd4, &p->fd6, &p->number, u->fwmark);
+		if (error)
+			close_pair(&p->fd4, &p->fd6);
+	}
+	if (error)
+		return error;
+	p->gso4 = u->offloads & OFFLOAD_GSO;
+	p->gso6 = u->offloads & OFFLOAD_GSO && p->fd6 >= 0;
+	if (u->offloads & OFFLOAD_GRO) {
+		set_option(p->fd4, SOL_UDP, UDP_GRO, 1);
+		if (p->fd6 >= 0)
+			set_option(p->fd6, SOL_UDP, UDP_GRO, 1);
+	}
+	return 0;
+}
+
+int udp_open_ports(struct udp *u, unsigned int count)
+{
+	int error = 0;
+
+	if (!u->count || count > UDP_PORTS_MAX)
+		return -EINVAL;
+	while (u->port_count < count && !error) {
+		error = open_port(u, &u->ports[u->port_count + 1]);
+		u->port_count += !error;
+	}
+	return error;
+}
+
+static int set_pair_mark(int fd4, int fd6, uint32_t mark)
+{
+	int error = fd4 >= 0 ? set_mark(fd4, mark) : 0;
+
+	return !error && fd6 >= 0 ? set_mark(fd6, mark) : error;
+}
+
 static int set_marks(struct udp *u, uint32_t mark)
 {
 	int error = 0;
 
-	for (unsigned int i = 0; i < u->count && !error; i++) {
-		if (u->lanes[i].fd4 >= 0)
-			error = set_mark(u->lanes[i].fd4, mark);
-		if (!error && u->lanes[i].fd6 >= 0)
-			error = set_mark(u->lanes[i].fd6, mark);
-	}
+	for (unsigned int i = 0; i < u->count && !error; i++)
+		error = set_pair_mark(u->lanes[i].fd4, u->lanes[i].fd6, mark);
+	for (unsigned int i = 1; i <= u->port_count && !error; i++)
+		error = set_pair_mark(u->ports[i].fd4, u->ports[i].fd6, mark);
 	return error;
+}
+
+void udp_carry_over(struct udp *fresh, struct udp *old)
+{
+	for (size_t i = 0; i < UDP_LANES_MAX; i++) {
+		struct udp_lane *l = &fresh->lanes[i];
+
+		memcpy(l->slots, old->lanes[i].slots, sizeof(l->slots));
+		memcpy(l->used, old->lanes[i].used, sizeof(l->used));
+		l->used[0] &= ~(uint64_t)3;	/* of the listen port */
+	}
+	for (unsigned int i = 1; i <= old->port_count; i++) {
+		fresh->ports[i] = old->ports[i];
+		old->ports[i].fd4 = old->ports[i].fd6 = -1;
+		/* It could be set on the sockets just opened, so it can here. */
+		if (fresh->fwmark != old->fwmark)
+			set_pair_mark(fresh->ports[i].fd4, fresh->ports[i].fd6, fresh->fwmark);
+	}
+	fresh->port_count = old->port_count;
+	fresh->listen_prefix = old->listen_prefix;
+	old->port_count = 0;
+}
+
+void udp_give_slots(struct udp *u, unsigned int lane, uint8_t *const slots[PACKET_BATCH])
+{
+	memcpy(u->lanes[lane].slots, slots, sizeof(u->lanes[lane].slots));
+}
+
+void udp_set_listen_prefix(struct udp *u, const struct ip_prefix *p)
+{
+	u->listen_prefix = *p;
 }
 
 int udp_set_fwmark(struct udp *u, uint32_t fwmark)
@@ -325,20 +399,22 @@ bool udp_is_open(const struct udp *u)
 
 unsigned int udp_run_messages_max(const struct udp *u, unsigned int lane)
 {
-	return u->lanes[lane].gso4 || u->lanes[lane].gso6 ? u->segments_max : 1;
+	bool gso = u->lanes[lane].gso4 || u->lanes[lane].gso6;
+
+	for (unsigned int i = 1; i <= u->port_count && !gso; i++)
+		gso = udp_port_lane(u, i) == lane && (u->ports[i].gso4 || u->ports[i].gso6);
+	return gso ? u->segments_max : 1;
 }
 
 unsigned int udp_offloads(const struct udp *u)
 {
-	unsigned int offloads = u->offloads;
+	bool gso = true;
 
-	for (unsigned int i = 0; i < u->count; i++) {
-		const struct udp_lane *l = &u->lanes[i];
-
-		if (!l->gso4 || (l->fd6 >= 0 && !l->gso6))
-			offloads &= ~(unsigned int)OFFLOAD_GSO;
-	}
-	return offloads;
+	for (unsigned int i = 0; i < u->count; i++)
+		gso &= u->lanes[i].gso4 && (u->lanes[i].fd6 < 0 || u->lanes[i].gso6);
+	for (unsigned int i = 1; i <= u->port_count; i++)
+		gso &= u->ports[i].gso4 && (u->ports[i].fd6 < 0 || u->ports[i].gso6);
+	return gso ? u->offloads : u->offloads & ~(unsigned int)OFFLOAD_GSO;
 }
 
 static uint64_t waiting(int fd)
@@ -350,9 +426,35 @@ static uint64_t waiting(int fd)
 	return (uint64_t)bytes;
 }
 
-bool udp_room(const struct udp *u, unsigned int lane, uint64_t bytes_max)
+/* The socket of a bit in udp_lane.used. */
+static int socket_of(const struct udp *u, const struct udp_lane *l, unsigned int bit)
 {
-	return waiting(u->lanes[lane].fd4) + waiting(u->lanes[lane].fd6) < bytes_max;
+	const struct udp_port *p = &u->ports[bit / 2];
+
+	if (bit < 2)
+		return bit & 1 ? l->fd6 : l->fd4;
+	return bit & 1 ? p->fd6 : p->fd4;
+}
+
+/* Only sockets are asked that have been used since they were last seen empty: a few of many. */
+bool udp_room(struct udp *u, unsigned int lane, uint64_t bytes_max)
+{
+	struct udp_lane *l = &u->lanes[lane];
+	uint64_t sum = 0;
+
+	for (unsigned int w = 0; w < sizeof(l->used) / sizeof(l->used[0]); w++) {
+		for (uint64_t left = l->used[w]; left; left &= left - 1) {
+			unsigned int bit = (unsigned int)__builtin_ctzll(left);
+			uint64_t bytes = waiting(socket_of(u, l, 64 * w + bit));
+
+			sum += bytes;
+			if (sum >= bytes_max)
+				return false;
+			if (!bytes)
+				l->used[w] &= ~((uint64_t)1 << bit);
+		}
+	}
+	return true;
 }
 
 /*
@@ -463,7 +565,7 @@ static uint32_t read_segment(const struct cmsghdr *c, uint32_t len)
 /* What arrived in one envelope. False: not whole, or from nowhere. */
 static bool read_envelope(const struct envelope *e, struct mmsghdr *m, struct dgram *d)
 {
-	*d = (struct dgram){ .data = e->iov.iov_base, .len = m->msg_len };
+	*d = (struct dgram){ .data = e->iov.iov_base, .len = m->msg_len, .slot = e->iov.iov_base };
 	if (m->msg_hdr.msg_flags & MSG_TRUNC || !read_remote(e, &d->path.remote))
 		return false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m->msg_hdr); c; c = CMSG_NXTHDR(&m->msg_hdr, c)) {
@@ -489,7 +591,7 @@ static void clear_envelope(struct envelope *e, struct mmsghdr *m, uint8_t *slot)
 
 /*
  * How many messages to ask for next time, after 'n' of 'bytes' in all: what has been coming, up to RECEIVE_HOT_BYTES. More are
- * asked for step by step, so that a burst of large ones does not touch all of the arena.
+ * asked for step by step, so that a burst of large ones does not touch all of the slots.
  */
 static unsigned int next_vlen(unsigned int vlen, unsigned int n, size_t bytes)
 {
@@ -506,7 +608,7 @@ static unsigned int next_vlen(unsigned int vlen, unsigned int n, size_t bytes)
 	return fit < PACKET_BATCH ? (unsigned int)fit : PACKET_BATCH;
 }
 
-int udp_receive(struct udp *u, unsigned int lane, int fd, struct dgram out[PACKET_BATCH])
+int udp_receive(struct udp *u, unsigned int lane, unsigned int port, int fd, struct dgram out[PACKET_BATCH])
 {
 	struct udp_lane *l = &u->lanes[lane];
 	struct envelope env[PACKET_BATCH];
@@ -515,7 +617,7 @@ int udp_receive(struct udp *u, unsigned int lane, int fd, struct dgram out[PACKE
 	int count = 0, n = -1;
 
 	for (size_t i = 0; i < l->vlen; i++)
-		clear_envelope(&env[i], &msgs[i], arena_slot(l->arena, i));
+		clear_envelope(&env[i], &msgs[i], l->slots[i]);
 	for (int i = 0; n < 0; i++) {
 		n = recvmmsg(fd, msgs, l->vlen, MSG_DONTWAIT, NULL);
 		if (n >= 0)
@@ -528,9 +630,20 @@ int udp_receive(struct udp *u, unsigned int lane, int fd, struct dgram out[PACKE
 	for (int i = 0; i < n; i++) {
 		bytes += msgs[i].msg_len;
 		l->truncated += !!(msgs[i].msg_hdr.msg_flags & MSG_TRUNC);
-		count += read_envelope(&env[i], &msgs[i], &out[count]);
+		if (!read_envelope(&env[i], &msgs[i], &out[count]))
+			continue;
+		out[count].port = (uint8_t)port;
+		l->origins[count++] = (uint8_t)i;
 	}
 	if (n > 0)
 		l->vlen = next_vlen(l->vlen, (unsigned int)n, bytes);
 	return count;
+}
+
+void udp_return_slots(struct udp *u, unsigned int lane, const struct dgram *dgrams, size_t count)
+{
+	struct udp_lane *l = &u->lanes[lane];
+
+	for (size_t i = 0; i < count; i++)
+		l->slots[l->origins[i]] = dgrams[i].slot;
 }

@@ -8,8 +8,8 @@
 
 /* What udp.c and udp_send.c share, and nobody else sees. */
 enum {
-	/* Address and TOS of either family, segment size; the union of both. */
-	UDP_CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)),
+	/* Address, TOS, flow label and segment size, the larger of each family's. */
+	UDP_CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int)),
 };
 
 /* One message header with all it points to, except the data. */

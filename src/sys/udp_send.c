@@ -7,6 +7,8 @@
  *
  * In a control buffer the local address comes last: to send once more without the address is to shorten it.
  *
+ * A batch goes by runs of dgrams of one socket (lane's or port's, family), so order is kept over all of them.
+ *
  * sendmmsg(2) stops at the first message it cannot send and forgets why, if others went before it. Sending on from there
  * makes that one the first, which tells its error; it is judged alone and the rest goes on - unless the socket is full: that
  * is how the queue above learns to hold back, so there we stop and say where.
@@ -22,11 +24,17 @@
 
 #include "sys/udp_inside.h"
 
+/* From <linux/in6.h>, which cannot be had beside <netinet/in.h>. */
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO 11
+#endif
+
 enum {
 	SEND_TRIES = 3,			/* of one message, after the first */
 	SEND_WAITS = 5,			/* of a millisecond each, for room in the buffers, where we wait at all */
 	SEND_BYTES_MAX4 = 65507,	/* one send, whatever the number of datagrams */
 	SEND_BYTES_MAX6 = 65487,
+	LABEL_MASK = 0xfffff,
 };
 
 /* A part of a dgram that goes in one message. */
@@ -40,12 +48,19 @@ struct part {
 struct outgoing {
 	int fd;
 	bool v4;
+	bool nonlocal;			/* from addresses of the listen prefix */
+	unsigned int port;
 	_Atomic bool *gso;
+	bool *freebind;
+	struct udp *udp;
+	struct udp_lane *lane;
+	unsigned int number;		/* of the lane */
 	unsigned int segments_max;
 	const struct dgram *dgrams;
 	struct udp_stats *stats;
 	size_t count, refused;
 	struct part parts[PACKET_BATCH];
+	bool labelled[PACKET_BATCH];
 	struct mmsghdr msgs[PACKET_BATCH];
 	struct envelope env[PACKET_BATCH];
 	size_t bare_len[PACKET_BATCH];	/* of the control data without local address */
@@ -107,14 +122,15 @@ static void put_local6(struct msghdr *m, struct envelope *e, const struct path_a
 	put_cmsg(m, e, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 }
 
-/* Write message i: one part with its envelope. */
-static void put_part(struct outgoing *o, size_t i, const struct part *part)
+/* Write message i: one part with its envelope; without a flow label where that was what is wrong. */
+static void put_part(struct outgoing *o, size_t i, const struct part *part, bool label)
 {
 	const struct dgram *d = &o->dgrams[part->dgram];
 	struct msghdr *m = &o->msgs[i].msg_hdr;
 	struct envelope *e = &o->env[i];
 	int tos = d->tos;
 
+	o->parts[i] = *part;
 	e->iov = (struct iovec){ .iov_base = d->data + part->offset, .iov_len = part->len };
 	*m = (struct msghdr){ .msg_name = &e->remote, .msg_iov = &e->iov, .msg_iovlen = 1 };
 	if (o->v4)
@@ -129,6 +145,12 @@ static void put_part(struct outgoing *o, size_t i, const struct part *part)
 		uint16_t size = (uint16_t)d->segment;
 
 		put_cmsg(m, e, SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
+	}
+	o->labelled[i] = label && d->label && !o->v4 && !o->lane->label_refused;
+	if (o->labelled[i]) {
+		uint32_t info = htonl(d->label & LABEL_MASK);
+
+		put_cmsg(m, e, IPPROTO_IPV6, IPV6_FLOWINFO, &info, sizeof(info));
 	}
 	o->bare_len[i] = m->msg_controllen;
 	if (d->path.local.family == d->path.remote.addr.family) {
@@ -193,6 +215,12 @@ static bool repair(struct outgoing *o, size_t i, int error)
 	case ECONNREFUSED:	/* an older datagram's error; telling it cleared it */
 		return true;
 	case EINVAL:
+		/* Where somebody has an exclusive flow label, every label needs a lease. */
+		if (o->labelled[i]) {
+			put_part(o, i, &o->parts[i], false);
+			return true;
+		}
+		__attribute__((fallthrough));
 	case ENETUNREACH:
 	case EADDRNOTAVAIL:
 	case ENODEV:
@@ -210,9 +238,15 @@ static bool repair(struct outgoing *o, size_t i, int error)
 /* Message i could not be sent: 0 when it could after all, else what is wrong with it. */
 static int send_again(struct outgoing *o, size_t i, int error)
 {
-	for (int tries = 0; tries < SEND_TRIES && repair(o, i, error); tries++) {
-		if (sendmsg(o->fd, &o->msgs[i].msg_hdr, MSG_DONTWAIT) >= 0)
+	for (int tries = 0; tries < SEND_TRIES; tries++) {
+		bool labelled = o->labelled[i];
+
+		if (!repair(o, i, error))
+			break;
+		if (sendmsg(o->fd, &o->msgs[i].msg_hdr, MSG_DONTWAIT) >= 0) {
+			o->lane->label_refused |= labelled && !o->labelled[i];
 			return 0;
+		}
 		error = errno;
 	}
 	return error;
@@ -224,7 +258,7 @@ static bool send_single(struct outgoing *o, size_t i, const struct part *part, i
 	int error;
 
 	do {
-		put_part(o, i, part);
+		put_part(o, i, part, true);
 		error = sendmsg(o->fd, &o->msgs[i].msg_hdr, MSG_DONTWAIT) < 0 ? errno : 0;
 		if (error)
 			error = send_again(o, i, error);
@@ -252,7 +286,7 @@ static void send_split(struct outgoing *o, size_t i)
 /* Deal with message i, which failed with 'error'. False: there is no room, and it is as if never tried. */
 static bool settle(struct outgoing *o, size_t i, int error)
 {
-	const struct part *part = &o->parts[i];
+	const struct part part = o->parts[i];
 
 	error = send_again(o, i, error);
 	if (error == EAGAIN) {
@@ -260,10 +294,10 @@ static bool settle(struct outgoing *o, size_t i, int error)
 		return false;
 	}
 	if (!error) {
-		o->stats->supers += part->many;
+		o->stats->supers += part.many;
 		return true;
 	}
-	if (part->many && (error == EIO || error == EMSGSIZE || error == EINVAL)) {
+	if (part.many && (error == EIO || error == EMSGSIZE || error == EINVAL)) {
 		if (error == EIO && *o->gso) {
 			*o->gso = false;
 			o->stats->gso_off++;
@@ -271,7 +305,7 @@ static bool settle(struct outgoing *o, size_t i, int error)
 		send_split(o, i);
 		return true;
 	}
-	o->refused += datagrams(&o->dgrams[part->dgram], part->len);
+	o->refused += datagrams(&o->dgrams[part.dgram], part.len);
 	return true;
 }
 
@@ -301,17 +335,41 @@ struct cursor {
 	uint32_t offset;
 };
 
-/* Messages from the cursor on, of the family there, as many as go at once. */
+/* P_i that a dgram goes by, or 0: the listen port. */
+static unsigned int port_of(const struct outgoing *o, const struct dgram *d)
+{
+	const struct udp_port *p;
+
+	if (!d->port || d->port > o->udp->port_count || udp_port_lane(o->udp, d->port) != o->number)
+		return 0;
+	p = &o->udp->ports[d->port];
+	return (d->path.remote.addr.family == IP_V4 ? p->fd4 : p->fd6) >= 0 ? d->port : 0;
+}
+
+/* Whether it leaves from an address of the listen prefix, which no interface has. */
+static bool is_nonlocal(const struct outgoing *o, const struct dgram *d)
+{
+	const struct ip_prefix *prefix = &o->udp->listen_prefix;
+
+	return prefix->addr.family == IP_V6 && d->path.remote.addr.family == IP_V6 &&
+	       ip_prefix_covers(prefix, &d->path.local);
+}
+
+/* Whether a dgram can go with those the socket was chosen for. */
+static bool belongs(const struct outgoing *o, const struct dgram *d)
+{
+	return d->path.remote.addr.family == (o->v4 ? IP_V4 : IP_V6) && port_of(o, d) == o->port &&
+	       is_nonlocal(o, d) == o->nonlocal;
+}
+
+/* Messages from the cursor on, of the socket chosen for the first, as many as go at once. */
 static void fill(struct outgoing *o, size_t count, struct cursor *at)
 {
-	const uint8_t family = o->v4 ? IP_V4 : IP_V6;
-
 	o->count = 0;
-	while (o->count < PACKET_BATCH && at->dgram < count && o->dgrams[at->dgram].path.remote.addr.family == family) {
+	while (o->count < PACKET_BATCH && at->dgram < count && belongs(o, &o->dgrams[at->dgram])) {
 		struct part part = next_part(o, at->dgram, at->offset);
 
-		o->parts[o->count] = part;
-		put_part(o, o->count++, &part);
+		put_part(o, o->count++, &part, true);
 		at->offset += part.len;
 		if (at->offset == o->dgrams[at->dgram].len)
 			*at = (struct cursor){ .dgram = at->dgram + 1 };
@@ -319,14 +377,44 @@ static void fill(struct outgoing *o, size_t count, struct cursor *at)
 }
 
 /* The socket for a dgram. False: none, or it goes nowhere. */
-static bool choose_socket(struct outgoing *o, struct udp_lane *l, const struct dgram *d)
+static bool choose_socket(struct outgoing *o, const struct dgram *d)
 {
 	uint8_t family = d->path.remote.addr.family;
+	struct udp_lane *l = o->lane;
+	unsigned int bit;
 
 	o->v4 = family == IP_V4;
-	o->fd = o->v4 ? l->fd4 : l->fd6;
-	o->gso = o->v4 ? &l->gso4 : &l->gso6;
+	o->port = port_of(o, d);
+	o->nonlocal = is_nonlocal(o, d);
+	if (o->port) {
+		struct udp_port *p = &o->udp->ports[o->port];
+
+		o->fd = o->v4 ? p->fd4 : p->fd6;
+		o->gso = o->v4 ? &p->gso4 : &p->gso6;
+		o->freebind = &p->freebind;
+	} else {
+		o->fd = o->v4 ? l->fd4 : l->fd6;
+		o->gso = o->v4 ? &l->gso4 : &l->gso6;
+		o->freebind = &l->freebind;
+	}
+	bit = 2 * o->port + !o->v4;
+	l->used[bit / 64] |= (uint64_t)1 << bit % 64;
 	return o->fd >= 0 && family != IP_NONE;
+}
+
+/*
+ * A socket takes any source address or only those of the host, so it is told before every change. Any for all would do away with the
+ * error that tells of an address the host has lost.
+ */
+static void settle_freebind(struct outgoing *o)
+{
+	int on = o->nonlocal;
+
+	if (o->v4 || *o->freebind == o->nonlocal)
+		return;
+	/* A kernel before 4.15 cannot: then the address is left away. */
+	setsockopt(o->fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+	*o->freebind = o->nonlocal;
 }
 
 size_t udp_send(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t count, struct udp_stats *stats,
@@ -335,6 +423,9 @@ size_t udp_send(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t c
 	struct outgoing o;
 	struct cursor at = { .dgram = 0 };
 
+	o.udp = u;
+	o.lane = &u->lanes[lane];
+	o.number = lane;
 	o.dgrams = dgrams;
 	o.stats = stats;
 	o.segments_max = u->segments_max;
@@ -342,11 +433,12 @@ size_t udp_send(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t c
 	while (at.dgram < count) {
 		size_t sent;
 
-		if (!choose_socket(&o, &u->lanes[lane], &dgrams[at.dgram])) {
+		if (!choose_socket(&o, &dgrams[at.dgram])) {
 			o.refused += udp_messages(&dgrams[at.dgram], 1);
 			at.dgram++;
 			continue;
 		}
+		settle_freebind(&o);
 		fill(&o, count, &at);
 		sent = flush(&o);
 		if (sent < o.count) {

@@ -27,6 +27,7 @@
 #include "base/ring.h"
 #include "node/lane.h"
 #include "node/node.h"
+#include "sys/arena.h"
 #include "sys/clock.h"
 #include "sys/gate.h"
 #include "sys/tun.h"
@@ -50,6 +51,7 @@ enum {
 
 /* A batch from the TUN and who holds it. */
 struct batch {
+	struct arena arena;			/* behind the reader */
 	struct tun_reader reader;
 	struct packet packets[PACKET_BATCH];
 	atomic_uint holders;
@@ -78,6 +80,7 @@ struct worker {
 	ev_async doorbell;
 	struct batch *batches;			/* READERS */
 	struct batch *batch;			/* being filled */
+	struct arena udp_arena;			/* what is received into */
 	atomic_bool starved;			/* all batches are out */
 	struct stray *strays;			/* STRAYS */
 	struct ring batches_in[LANES_MAX];	/* from each lane */
@@ -422,7 +425,7 @@ static void on_udp(struct ev_loop *loop, ev_io *w, int revents)
 	(void)revents;
 	gate_enter(&k->gate);
 	for (int i = 0; i < ROUNDS; i++) {
-		int n = udp_receive(k->all->o.udp, k->number, w->fd, dgrams);
+		int n = udp_receive(k->all->o.udp, k->number, 0, w->fd, dgrams);
 
 		if (n <= 0)
 			break;
@@ -512,6 +515,26 @@ static void open_gate(void *ctx)
 		ring_bell(k);
 }
 
+static int map_slots(struct worker *k)
+{
+	uint8_t *slots[PACKET_BATCH];
+
+	for (size_t i = 0; i < READERS; i++) {
+		struct batch *b = &k->batches[i];
+
+		b->arena = arena_map(PACKET_BATCH);
+		if (!b->arena.base)
+			return -ENOMEM;
+		arena_fill(&b->arena, 0, b->reader.slots);
+	}
+	k->udp_arena = arena_map(PACKET_BATCH);
+	if (!k->udp_arena.base)
+		return -ENOMEM;
+	arena_fill(&k->udp_arena, 0, slots);
+	udp_give_slots(k->all->o.udp, k->number, slots);
+	return 0;
+}
+
 static int worker_init(struct worker *k, struct workers *all, unsigned int number)
 {
 	const struct udp_lane *u = &all->o.udp->lanes[number];
@@ -524,9 +547,8 @@ static int worker_init(struct worker *k, struct workers *all, unsigned int numbe
 	k->strays = calloc(STRAYS, sizeof(*k->strays));
 	if (!k->loop || !k->batches || !k->strays || gate_init(&k->gate))
 		return -ENOMEM;
-	for (size_t i = 0; i < READERS; i++)
-		if (tun_reader_init(&k->batches[i].reader))
-			return -ENOMEM;
+	if (map_slots(k))
+		return -ENOMEM;
 	k->batch = &k->batches[0];
 	ev_io_init(&k->tun_io, on_tun, all->o.tun->fds[queue_of(k)], EV_READ);
 	ev_io_init(&k->udp4_io, on_udp, u->fd4, EV_READ);
@@ -595,7 +617,8 @@ static void worker_done(struct worker *k)
 	if (k->lane)
 		k->lane->gate = (struct lane_gate){ 0 };
 	for (size_t i = 0; k->batches && i < READERS; i++)
-		tun_reader_done(&k->batches[i].reader);
+		arena_unmap(&k->batches[i].arena);
+	arena_unmap(&k->udp_arena);
 	if (k->loop)
 		ev_loop_destroy(k->loop);
 	gate_done(&k->gate);

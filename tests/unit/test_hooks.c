@@ -357,6 +357,7 @@ static void runfiles(void **state)
 	char config[] = "/etc/meshd/a=b.conf", entry[] = "tun.wg0";
 	const struct runfile r = {
 		.config_file = config, .dns_entry = entry, .firewall = FIREWALL_IPTABLES, .mark = 0xca6c, .default6 = true,
+		.listen_prefix = { .addr = { .family = IP_V6, .bytes = { 0x20, 1, 0xd, 0xb8 } }, .len = 118 },
 	};
 	struct runfile back;
 	struct text t = { 0 };
@@ -370,12 +371,15 @@ static void runfiles(void **state)
 	assert_int_equal(back.mark, 0xca6c);
 	assert_false(back.default4);
 	assert_true(back.default6);
+	assert_non_null(strstr(t.s, "listen_prefix=2001:db8::/118\n"));
+	assert_memory_equal(&back.listen_prefix, &r.listen_prefix, sizeof(r.listen_prefix));
 	runfile_done(&back);
 	assert_true(runfile_parse(&back, "\nnew=thing\ndns\nfirewall=pf\nmark=7\ndns=a\ndns=b\n"));
 	assert_string_equal(back.dns_entry, "b");
 	assert_int_equal(back.firewall, FIREWALL_NONE);
 	assert_int_equal(back.mark, 7);
 	assert_null(back.config_file);
+	assert_int_equal(back.listen_prefix.addr.family, IP_NONE);
 	runfile_done(&back);
 	text_done(&t);
 }

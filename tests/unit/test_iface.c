@@ -426,6 +426,55 @@ static void cleanup_rules(void **state)
 	free((void *)clean);
 }
 
+static int set_listen_prefix(struct scene *s, const char *text)
+{
+	const struct ip_prefix p = text ? prefix(text) : (struct ip_prefix){ 0 };
+
+	text_reset(&s->why);
+	return iface_set_listen_prefix(&s->iface, &p, &s->why);
+}
+
+#define LOCALS "ip -6 route show table local proto static | cut -d' ' -f2"
+
+static void listen_prefix(void **state)
+{
+	const struct ip_prefix left = prefix("2001:db8:9::/64"), none = { 0 };
+	struct scene s;
+
+	(void)state;
+	scene_begin(&s);
+	assert_int_equal(set_listen_prefix(&s, NULL), 0);
+	assert_int_equal(set_listen_prefix(&s, "2001:db8:7::5/118"), 0);
+	shows(LOCALS, "2001:db8:7::/118\n");
+	assert_int_equal(set_listen_prefix(&s, "2001:db8:7::/118"), 0);
+
+	/* What somebody removed comes back; another takes its place. */
+	sh("ip -6 route del local 2001:db8:7::/118 dev lo table local");
+	assert_int_equal(set_listen_prefix(&s, "2001:db8:7::/118"), 0);
+	shows(LOCALS, "2001:db8:7::/118\n");
+	assert_int_equal(set_listen_prefix(&s, "2001:db8:8::/64"), 0);
+	shows(LOCALS, "2001:db8:8::/64\n");
+
+	/* Somebody else's: nothing changes, and it stays his. */
+	sh("ip -6 route add local 2001:db8:9::/64 dev lo table local proto static");
+	assert_int_equal(set_listen_prefix(&s, "2001:db8:9::/64"), -EEXIST);
+	assert_string_equal(s.why.s, "m0: listen prefix 2001:db8:9::/64: File exists");
+	assert_int_equal(s.iface.listen_prefix.addr.bytes[5], 8);
+	shows(LOCALS, "2001:db8:8::/64\n2001:db8:9::/64\n");
+
+	assert_int_equal(set_listen_prefix(&s, NULL), 0);
+	shows(LOCALS, "2001:db8:9::/64\n");
+	assert_int_equal(set_listen_prefix(&s, "2001:db8:8::/64"), 0);
+	scene_end(&s);
+	shows(LOCALS, "2001:db8:9::/64\n");
+
+	/* As a killed run left it. */
+	iface_cleanup_listen_prefix(&nl, &none);
+	iface_cleanup_listen_prefix(&nl, &left);
+	iface_cleanup_listen_prefix(&nl, &left);
+	shows(LOCALS, "");
+}
+
 static uint32_t mtu_for(struct scene *s, const char *endpoints)
 {
 	struct endpoint e[4];
@@ -511,6 +560,7 @@ int main(void)
 		CASE(default_routes),
 		CASE(needs_mark),
 		CASE(cleanup_rules),
+		CASE(listen_prefix),
 		CASE(mtu_up),
 		CASE(mtu_up_with_mark),
 	};

@@ -147,6 +147,29 @@ static void routes(void **state)
 	assert_int_equal(netlink_route_add(&nl, &r), -EINVAL);
 }
 
+static void local_routes(void **state)
+{
+	const struct ip_prefix v6 = prefix("2001:db8:7::/118"), v4 = prefix("198.51.100.0/24");
+
+	(void)state;
+	/* As ip(8) makes it. */
+	sh("ip -6 route add local 2001:db8:7::/118 dev lo table local proto static; ip route add local 198.51.100.0/24 dev lo");
+	assert_int_equal(netlink_local_route_add(&nl, &v6), -EEXIST);
+	assert_int_equal(netlink_local_route_delete(&nl, &v6), 0);
+	assert_int_equal(netlink_local_route_delete(&nl, &v6), -ESRCH);
+	sh("ip route del local 198.51.100.0/24 dev lo");
+
+	assert_int_equal(netlink_local_route_add(&nl, &v6), 0);
+	assert_int_equal(netlink_local_route_add(&nl, &v6), -EEXIST);
+	assert_int_equal(netlink_local_route_add(&nl, &v4), 0);
+	shows("ip -6 -d route show table local 2001:db8:7::/118",
+	      "local 2001:db8:7::/118 dev lo proto static scope global metric 1024 pref medium\n");
+	shows("ip -d route show table local 198.51.100.0/24", "local 198.51.100.0/24 dev lo proto static scope host\n");
+	assert_int_equal(netlink_local_route_delete(&nl, &v6), 0);
+	assert_int_equal(netlink_local_route_delete(&nl, &v4), 0);
+	shows("ip -6 route show table local 2001:db8:7::/118", "");
+}
+
 static int match(const char *dst)
 {
 	const struct ip_prefix p = prefix(dst);
@@ -562,6 +585,7 @@ int main(void)
 		CASE(links),
 		CASE(addresses),
 		CASE(routes),
+		CASE(local_routes),
 		CASE(route_match),
 		CASE(route_get),
 		CASE(default_mtu),

@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "sandbox.h"
+#include "sys/arena.h"
 #include "sys/steering.h"
 #include "sys/tun.h"
 
@@ -158,6 +159,7 @@ enum { FLOWS = 64, PORT = 20000, QUEUES_MAX = 4 };
 
 struct stage {
 	struct tun tun;
+	struct arena arena;
 	struct tun_reader reader;
 	int raw;
 };
@@ -166,8 +168,12 @@ static int setup(void **state)
 {
 	struct stage *s = test_malloc(sizeof(*s));
 
-	if (tun_open(&s->tun, "ts0", QUEUES_MAX, 0) || s->tun.queues != QUEUES_MAX || tun_reader_init(&s->reader))
+	if (tun_open(&s->tun, "ts0", QUEUES_MAX, 0) || s->tun.queues != QUEUES_MAX)
 		return -1;
+	s->arena = arena_map(PACKET_BATCH);
+	if (!s->arena.base)
+		return -1;
+	arena_fill(&s->arena, 0, s->reader.slots);
 	s->raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	sandbox_address4("ts0", "10.99.0.1", "255.255.255.0");
 	sandbox_link("ts0", 1);
@@ -181,7 +187,7 @@ static int teardown(void **state)
 	struct stage *s = *state;
 
 	close(s->raw);
-	tun_reader_done(&s->reader);
+	arena_unmap(&s->arena);
 	tun_close(&s->tun);
 	test_free(s);
 	return 0;

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 
 #include "sandbox.h"
+#include "sys/arena.h"
 #include "sys/tun.h"
 #include "wire/offload.h"
 
@@ -100,8 +101,18 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
 /* One TUN with its reader. */
 struct stage {
 	struct tun tun;
+	struct arena arena;
 	struct tun_reader reader;
 };
+
+static int give_slots(struct stage *s)
+{
+	s->arena = arena_map(PACKET_BATCH);
+	if (!s->arena.base)
+		return -ENOMEM;
+	arena_fill(&s->arena, 0, s->reader.slots);
+	return 0;
+}
 
 static int read_all(struct stage *s, struct packet out[PACKET_BATCH])
 {
@@ -136,7 +147,7 @@ static int open_stage(void **state, unsigned int offloads)
 	memset(&refuse, 0, sizeof(refuse));
 	error = tun_open(&s->tun, "tt0", 1, offloads);
 	if (!error)
-		error = tun_reader_init(&s->reader);
+		error = give_slots(s);
 	if (error)
 		return error;
 	/* Up without IPv6, so that the kernel has nothing to say of its own. */
@@ -166,7 +177,7 @@ static int teardown(void **state)
 	struct stage *s = *state;
 
 	tun_close(&s->tun);
-	tun_reader_done(&s->reader);
+	arena_unmap(&s->arena);
 	test_free(s);
 	return if_nametoindex("tt0") ? -1 : 0;	/* it goes with the descriptor */
 }
@@ -342,6 +353,34 @@ static void batches_end_when_told(void **state)
 	assert_ptr_equal(in[0].data, first);
 	assert_int_equal(read_all(s, in), 1);
 	close(fd);
+}
+
+/* A packet that is kept stays as it was; the slot given for it is used in its place. */
+static void slots_are_swapped(void **state)
+{
+	struct stage *s = *state;
+	struct arena spare = arena_map(1);
+	struct packet in[PACKET_BATCH];
+	struct sockaddr_in to = host("10.99.0.2");
+	int fd = bound_socket();
+	uint8_t *kept;
+
+	for (uint8_t i = 0; i < 6; i++)
+		assert_int_equal(sendto(fd, &i, 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	assert_int_equal(tun_read(&s->tun, 0, &s->reader, in, 3, ALL_BYTES), 3);
+	for (int i = 0; i < 3; i++)
+		assert_ptr_equal(in[i].slot, in[i].data);
+	kept = in[1].slot;
+	in[1].slot = arena_slot(&spare, 0);
+	tun_return_slots(&s->reader, in, 3);
+	assert_int_equal(read_all(s, in), 3);
+	assert_ptr_equal(in[0].slot, arena_slot(&s->arena, 0));
+	assert_ptr_equal(in[1].data, arena_slot(&spare, 0));
+	assert_ptr_equal(in[2].slot, arena_slot(&s->arena, 2));
+	assert_int_equal(in[1].data[HEADERS], 4);
+	assert_int_equal(kept[HEADERS], 1);
+	close(fd);
+	arena_unmap(&spare);
 }
 
 /* A packet from the other end: the kernel's own, turned round, its checksum completed where that was left to us. */
@@ -531,7 +570,7 @@ static void enter(int ns)
 static void open_end(struct stage *s, const char *name, const char *address, unsigned int offloads)
 {
 	assert_int_equal(tun_open(&s->tun, name, 1, offloads), 0);
-	assert_int_equal(tun_reader_init(&s->reader), 0);
+	assert_int_equal(give_slots(s), 0);
 	sandbox_address4(name, address, "255.255.255.0");
 	sandbox_link(name, 1);
 }
@@ -555,8 +594,8 @@ static void close_pump(struct pump *p)
 {
 	tun_close(&p->a.tun);
 	tun_close(&p->b.tun);
-	tun_reader_done(&p->a.reader);
-	tun_reader_done(&p->b.reader);
+	arena_unmap(&p->a.arena);
+	arena_unmap(&p->b.arena);
 	close(p->here);
 	close(p->there);
 	test_free(p);
@@ -807,6 +846,7 @@ int main(void)
 		cmocka_unit_test(fewer_queues),
 		ON_STAGE(reads_in_batches),
 		ON_STAGE(batches_end_when_told),
+		ON_STAGE(slots_are_swapped),
 		ON_STAGE(writes_and_skips_refusals),
 		ON_STAGE(large_packet),
 		cmocka_unit_test_setup_teardown(taken_names, setup, teardown),

@@ -43,7 +43,7 @@ static int receive_train(struct udp *u, const struct dgram *sent)
 		int n;
 
 		wait_readable(fd);
-		n = udp_receive(u, 0, fd, in);
+		n = udp_receive(u, 0, 0, fd, in);
 		for (int i = 0; i < n; i++) {
 			uint32_t size = in[i].segment ? in[i].segment : in[i].len;
 
@@ -55,7 +55,7 @@ static int receive_train(struct udp *u, const struct dgram *sent)
 		}
 		dgrams += n;
 	}
-	assert_int_equal(udp_receive(u, 0, fd, in), 0);
+	assert_int_equal(udp_receive(u, 0, 0, fd, in), 0);
 	return dgrams;
 }
 
@@ -88,7 +88,7 @@ static void trains_travel_whole(void **state)
 		assert_int_equal(kernel.messages, 1);
 		assert_int_equal(kernel.segments_most, 41);
 		wait_readable(fd_of(&p->b, to[i]));
-		assert_int_equal(udp_receive(&p->b, 0, fd_of(&p->b, to[i]), in), 1);
+		assert_int_equal(udp_receive(&p->b, 0, 0, fd_of(&p->b, to[i]), in), 1);
 		assert_int_equal(in[0].len, 40333);
 		assert_int_equal(in[0].segment, 1000);
 		assert_int_equal(in[0].tos, 0x02);
@@ -125,7 +125,7 @@ static void one_is_never_many(void **state)
 		int n;
 
 		wait_readable(p->b.lanes[0].fd4);
-		n = udp_receive(&p->b, 0, p->b.lanes[0].fd4, in);
+		n = udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in);
 		for (int i = 0; i < n; i++, got++) {
 			/* The kernel may put the two of equal size together. */
 			if (got == 0 && in[i].len == 10)
@@ -228,7 +228,7 @@ static void refused_trains_are_split(void **state)
 		assert_int_equal(stats.split, 1);
 		assert_int_equal(stats.gso_off, 0);
 		wait_readable(p->b.lanes[0].fd4);
-		while (udp_receive(&p->b, 0, p->b.lanes[0].fd4, in) > 0)
+		while (udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in) > 0)
 			assert_addr(&in[0].path.remote.addr, "127.0.0.7");
 		kernel.gso_error = 0;
 		assert_int_equal(udp_send(&p->a, 0, &d, 1, &stats, &unsent), 0);
@@ -298,7 +298,7 @@ static void enobufs_is_tried_again(void **state)
 	kernel.errors = 4;
 	assert_int_equal(send_all(&p->a, d, 2), 21);
 	wait_readable(p->b.lanes[0].fd4);
-	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 1);
+	assert_int_equal(udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in), 1);
 	assert_data(&in[0], "next");
 }
 
@@ -328,7 +328,7 @@ static void partial_sends(void **state)
 			int n;
 
 			wait_readable(p->b.lanes[0].fd4);
-			n = udp_receive(&p->b, 0, p->b.lanes[0].fd4, in);
+			n = udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in);
 			for (int i = 0; i < n; i++) {
 				for (uint32_t at = 0; at < in[i].len; expected++) {
 					uint32_t len = (uint32_t)strlen(text[expected += expected == 70]);
@@ -391,7 +391,7 @@ static void handshakes_wait_a_little(void **state)
 	kernel.errors = 3;
 	assert_int_equal(udp_send_waiting(&p->a, 0, d, 2), 0);
 	wait_readable(p->b.lanes[0].fd4);
-	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in) + (in[0].len == 2), 2);
+	assert_int_equal(udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in) + (in[0].len == 2), 2);
 	kernel.skip = 1;
 	kernel.errors = 1 << 20;
 	assert_int_equal(udp_send_waiting(&p->a, 0, d, 2), 1);
@@ -422,6 +422,18 @@ static void a_slow_link_fills_the_socket(void **state)
 	assert_true(udp_wait(&p->a, 0, 2000));
 	assert_int_equal(udp_send(&p->a, 0, d + unsent, 1, &stats, &unsent), 0);
 	assert_int_equal(unsent, 1);
+
+	/* A port's socket counts too, and is the one to wait for. */
+	assert_int_equal(udp_open_ports(&p->a, 2), 0);
+	for (size_t i = 0; i < TRAINS; i++) {
+		d[i] = train("127.0.0.1", p->b.port, 60000, 1000);
+		d[i].port = 2;
+	}
+	assert_int_equal(udp_send(&p->a, 0, d, TRAINS, &stats, &unsent), 0);
+	assert_true(unsent > 5 && unsent < TRAINS);
+	assert_int_equal(p->a.lanes[0].full, p->a.ports[2].fd4);
+	assert_false(udp_room(&p->a, 0, 2 << 20));
+	assert_true(udp_wait(&p->a, 0, 2000));
 	assert_int_equal(system("tc qdisc del dev lo root"), 0);
 	assert_true(udp_room(&p->a, 0, 1));
 }
@@ -449,7 +461,7 @@ static void absurd_segment_sizes(void **state)
 		kernel.gro_len = cases[i].len;
 		assert_int_equal(send_all(&p->a, &d, 1), 0);
 		wait_readable(p->b.lanes[0].fd4);
-		assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 1);
+		assert_int_equal(udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in), 1);
 		assert_int_equal(in[0].len, 2000);
 		assert_int_equal(in[0].segment, cases[i].segment);
 	}
@@ -468,7 +480,7 @@ static void nothing_is_left_of_the_last_batch(void **state)
 	d.len = 500;
 	assert_int_equal(send_all(&p->a, &d, 1), 0);
 	wait_readable(p->b.lanes[0].fd4);
-	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 1);
+	assert_int_equal(udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in), 1);
 	assert_int_equal(in[0].len, 500);
 	assert_int_equal(in[0].segment, 0);
 	assert_int_equal(in[0].tos, 0);
@@ -486,7 +498,7 @@ static void truncated_is_dropped(void **state)
 	assert_int_equal(send_all(&p->a, out, 3), 0);
 	kernel.truncate = 1;
 	wait_readable(p->b.lanes[0].fd4);
-	assert_int_equal(udp_receive(&p->b, 0, p->b.lanes[0].fd4, in), 2);
+	assert_int_equal(udp_receive(&p->b, 0, 0, p->b.lanes[0].fd4, in), 2);
 	assert_data(&in[0], "one");
 	assert_data(&in[1], "3");
 	assert_int_equal(p->b.lanes[0].truncated, 1);
@@ -513,17 +525,17 @@ static void asks_for_what_fits_the_cache(void **state)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		assert_int_equal(send_all(&p->a, small, PACKET_BATCH), 0);
 		wait_readable(fd);
-		assert_int_equal(udp_receive(&p->b, 0, fd, in), i ? steps[i - 1] : 2);
+		assert_int_equal(udp_receive(&p->b, 0, 0, fd, in), i ? steps[i - 1] : 2);
 		assert_int_equal(p->b.lanes[0].vlen, steps[i]);
 	}
 	/* A call that finds less than it asked for learns nothing. */
-	while (udp_receive(&p->b, 0, fd, in) > 0)
+	while (udp_receive(&p->b, 0, 0, fd, in) > 0)
 		;
 	assert_int_equal(send_all(&p->a, &d, 1), 0);
 	receive_train(&p->b, &d);
 	assert_int_equal(send_all(&p->a, small, 1), 0);
 	wait_readable(fd);
-	assert_int_equal(udp_receive(&p->b, 0, fd, in), 1);
+	assert_int_equal(udp_receive(&p->b, 0, 0, fd, in), 1);
 	assert_int_equal(p->b.lanes[0].vlen, 2);
 }
 
@@ -540,8 +552,8 @@ static void without_offloads(void **state)
 		udp_close(&p->b);
 		reset_kernel();
 		kernel.unknown_option = unknown[i];
-		assert_int_equal(udp_open(&p->a, 0, 0, 1, i ? OFFLOAD_ALL : OFFLOAD_TSO | OFFLOAD_MERGE), 0);
-		assert_int_equal(udp_open(&p->b, 0, 0, 1, i ? OFFLOAD_ALL : OFFLOAD_TSO | OFFLOAD_MERGE), 0);
+		assert_int_equal(open_udp(&p->a, 0, 0, 1, i ? OFFLOAD_ALL : OFFLOAD_TSO | OFFLOAD_MERGE), 0);
+		assert_int_equal(open_udp(&p->b, 0, 0, 1, i ? OFFLOAD_ALL : OFFLOAD_TSO | OFFLOAD_MERGE), 0);
 		assert_int_equal(p->a.offloads & (i == 1 ? OFFLOAD_GSO : OFFLOAD_GRO), 0);
 		assert_true(i || !p->a.offloads);
 		assert_int_equal(udp_run_messages_max(&p->a, 0) == 1, !(p->a.offloads & OFFLOAD_GSO));

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "sandbox.h"
+#include "sys/arena.h"
 #include "sys/udp.h"
 
 /*
@@ -210,6 +211,28 @@ static inline int occupy(int family, uint16_t port)
 	return fd;
 }
 
+/* Open with slots to receive into. They stay with the program. */
+static inline int open_udp(struct udp *u, uint16_t port, uint32_t fwmark, unsigned int lanes, unsigned int offloads)
+{
+	static struct arena arena[16];
+	static size_t turn;
+	int error = udp_open(u, port, fwmark, lanes, offloads);
+	uint8_t *slots[PACKET_BATCH];
+
+	if (error)
+		return error;
+	for (unsigned int i = 0; i < lanes; i++) {
+		struct arena *a = &arena[turn++ % 16];
+
+		arena_unmap(a);
+		*a = arena_map(PACKET_BATCH);
+		assert_non_null(a->base);
+		arena_fill(a, 0, slots);
+		udp_give_slots(u, i, slots);
+	}
+	return 0;
+}
+
 struct pair {
 	struct udp a, b;
 };
@@ -230,7 +253,7 @@ static inline int setup(void **state)
 	struct pair *p = test_malloc(sizeof(*p));
 
 	reset_kernel();
-	if (udp_open(&p->a, 0, 0, 1, OFFLOAD_ALL) || udp_open(&p->b, 0, 0, 1, OFFLOAD_ALL))
+	if (open_udp(&p->a, 0, 0, 1, OFFLOAD_ALL) || open_udp(&p->b, 0, 0, 1, OFFLOAD_ALL))
 		return -1;
 	*state = p;
 	return 0;
