@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/flows.h"
 #include "cli/status.h"
 #include "config.h"
 #include "crypto/key.h"
@@ -26,6 +27,7 @@ static const struct command {
 	{ "reload", cmd_reload, "reload NAME|FILE.conf", "put a changed config in force; sessions go on" },
 	{ "status", cmd_status, "status [NAME] [--json]", "how it is" },
 	{ "peers", cmd_peers, "peers [NAME] [--json]", "the peers, a line each" },
+	{ "flows", cmd_flows, "flows [NAME] [--json]", "outer flows, and how many inner ones are on each" },
 	{ "genkey", cmd_genkey, "genkey", "write a new private key" },
 	{ "genpsk", cmd_genpsk, "genpsk", "write a new preshared key" },
 	{ "pubkey", cmd_pubkey, "pubkey", "write the public key of a private one read from standard input" },
@@ -33,7 +35,7 @@ static const struct command {
 
 /* Of DESIGN.md's contract, and not here yet. */
 static const char *const reserved[] = {
-	"paths", "flows", "routes", "graph", "top", "init", "invite", "join", "export", "import", "revoke",
+	"paths", "routes", "graph", "top", "init", "invite", "join", "export", "import", "revoke",
 };
 
 static void print_help(FILE *f)

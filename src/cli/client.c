@@ -162,12 +162,13 @@ static Meshd__Response *ask(const char *name, const Meshd__Request *q, int timeo
 	return r;
 }
 
-bool client_status(const char *name, Meshd__Status **out, struct text *why)
+bool client_status(const char *name, bool sub_sessions, Meshd__Status **out, struct text *why)
 {
 	Meshd__StatusRequest status = MESHD__STATUS_REQUEST__INIT;
 	Meshd__Request q = MESHD__REQUEST__INIT;
 	Meshd__Response *r;
 
+	status.sub_sessions = sub_sessions;
 	q.kind_case = MESHD__REQUEST__KIND_STATUS;
 	q.status = &status;
 	r = ask(name, &q, CLIENT_TIMEOUT_S, why);

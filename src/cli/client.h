@@ -21,8 +21,8 @@ enum {
 	CLIENT_NAME_LEN = 15,	/* of an interface */
 };
 
-/* Ask how things are. '*out' is the caller's: meshd__status__free_unpacked(*out, NULL). */
-bool client_status(const char *name, Meshd__Status **out, struct text *why);
+/* Ask how things are; 'sub_sessions': in full. '*out' is the caller's: meshd__status__free_unpacked(*out, NULL). */
+bool client_status(const char *name, bool sub_sessions, Meshd__Status **out, struct text *why);
 
 /* Ask the daemon to take the interface down. True as soon as it agreed: wait for its lock to see it gone. */
 bool client_down(const char *name, struct text *why);

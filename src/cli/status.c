@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * meshd status and meshd peers. Three steps that do not mix: ask every daemon (cli/client.h), render what
- * they said into a text - a pure function, so that tests see exactly what people see - and print it.
+ * meshd status and meshd peers: what daemons say (cli/ask.h), rendered into a text by pure functions, so that tests see exactly what
+ * people see.
  *
  * Text shows only what there is to say: a peer without a name, a rate of nothing, a counter at zero take no line. JSON
  * shows always everything, in the same shape; its keys are a contract, listed in meshd(8).
  */
 #include "cli/status.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,12 +15,10 @@
 #include <string.h>
 
 #include "base/instant.h"
-#include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/ask.h"
 #include "cli/json.h"
 #include "cli/term.h"
 #include "crypto/key.h"
-#include "node/config.h"
 
 enum {
 	LABEL_WIDTH = 15,
@@ -49,11 +45,16 @@ static const struct {
 	{ "key_expired", "the session's key had expired" },
 	{ "bad_inner", "no IP packet inside" },
 	{ "source", "inner source is not among the peer's allowed IPs" },
+	{ "ecn", "congested on the way, and cannot be marked" },
+	{ "control", "mesh control message that makes no sense" },
+	{ "control_queue", "too many mesh control messages at once" },
+	{ "overload", "came in faster than it could be opened" },
 	{ "no_peer", "no peer has that destination" },
 	{ "no_endpoint", "the peer's endpoint is not known" },
 	{ "endpoint_loop", "the endpoint's route leads into the tunnel itself" },
-	{ "no_session", "the peer did not answer handshakes" },
-	{ "queue_full", "too many waited for a session" },
+	{ "no_session", "no session any more to send it by" },
+	{ "queue_full", "the queue was full" },
+	{ "codel", "waited too long in the queue" },
 	{ "bad_outgoing", "no IP packet from the kernel" },
 	{ "udp_send", "refused by the UDP socket" },
 	{ "tun_write", "refused by the TUN" },
@@ -77,6 +78,18 @@ static const char *key_text(const ProtobufCBinaryData *key, char out[KEY_BASE64_
 	if (key->len != KEY_LEN)
 		return "";
 	return key_to_base64(out, key->data);
+}
+
+const char *status_peer_word(const Meshd__Peer *peer, char out[TERM_TEXT_MAX])
+{
+	char key[KEY_BASE64_MAX] = "";
+
+	key_text(&peer->public_key, key);
+	if (*peer->name)
+		snprintf(out, TERM_TEXT_MAX, "%s", peer->name);
+	else
+		snprintf(out, TERM_TEXT_MAX, "%.*s...", SHORT_KEY, key);
+	return out;
 }
 
 /* ---- text ---- */
@@ -162,6 +175,25 @@ static void lanes_text(struct page *p, const Meshd__Status *s)
 	text_done(&value);
 }
 
+/* Sub-sessions, and what the queue told senders by ECN. */
+static void extensions_text(struct page *p, const Meshd__Status *s)
+{
+	struct text value = { 0 };
+
+	if (s->sockets)
+		row(p, "sockets", "%" PRIu32 " for sub-sessions", s->sockets);
+	if (s->sub_sessions_lost)
+		row(p, "given up", "%" PRIu64 " sub-session%s that %s not heard any more", s->sub_sessions_lost,
+		    s->sub_sessions_lost == 1 ? "" : "s", s->sub_sessions_lost == 1 ? "was" : "were");
+	if (s->marked_sent || s->marked_received)
+		text_addf(&value, "%" PRIu64 " sent, %" PRIu64 " received", s->marked_sent, s->marked_received);
+	if (s->ce_kept)
+		text_addf(&value, "%s%" PRIu64 " delivered without their mark", value.len ? "; " : "", s->ce_kept);
+	if (value.len)
+		row(p, "marked", "%s", value.s);
+	text_done(&value);
+}
+
 static void interface_text(struct page *p, const Meshd__Status *s)
 {
 	char key[KEY_BASE64_MAX], uptime[TERM_TEXT_MAX], rss[TERM_TEXT_MAX];
@@ -179,6 +211,7 @@ static void interface_text(struct page *p, const Meshd__Status *s)
 	    s->handshakes_received, s->handshakes_done);
 	offloads_text(p, s);
 	lanes_text(p, s);
+	extensions_text(p, s);
 	row(p, "daemon", "meshd %s, running for %s; %" PRIu32 " worker%s, %s, %s of memory", s->version,
 	    term_duration(s->uptime_s, uptime), s->workers, s->workers == 1 ? "" : "s", s->aead, term_size(s->rss_bytes, rss));
 }
@@ -210,6 +243,34 @@ static void traffic_text(struct page *p, const Meshd__Peer *peer)
 		row(p, "rate", "%s in, %s out", term_rate(peer->rx_rate, in), term_rate(peer->tx_rate, out));
 }
 
+static void sub_sessions_text(struct page *p, const Meshd__Peer *peer)
+{
+	const char *nat = peer->behind_nat ? peer->opener ? ", behind a NAT" : "; we are behind a NAT" : "";
+
+	if (!peer->sub_sessions_max)
+		row(p, "sub-sessions", "none: one side wants none");
+	else if (!peer->sub_sessions_open)
+		row(p, "sub-sessions", "%" PRIu32 " possible, none open", peer->sub_sessions_max);
+	else
+		row(p, "sub-sessions", "%" PRIu32 " of %" PRIu32 " in use, %" PRIu32 " ready; opened by %s%s", peer->sub_sessions_busy,
+		    peer->sub_sessions_max, peer->sub_sessions_usable, peer->opener ? "us" : "the peer", nat);
+}
+
+/* What is there only between meshds, and the queue. */
+static void link_text(struct page *p, const Meshd__Peer *peer)
+{
+	if (peer->mesh)
+		sub_sessions_text(p, peer);
+	if (peer->ecn_untrusted)
+		styled_row(p, "ecn", STYLE_BAD, "marks on this path are not to be trusted; not used");
+	else if (peer->ecn_bleached)
+		row(p, "ecn", "taken away on this path: routers on it drop where they could mark");
+	if (peer->waiting)
+		row(p, "waiting", "%" PRIu32 " packet%s for a session", peer->waiting, peer->waiting == 1 ? "" : "s");
+	if (peer->queued > peer->waiting)
+		row(p, "queue", "%" PRIu32 " packet%s", peer->queued, peer->queued == 1 ? "" : "s");
+}
+
 static void peer_text(struct page *p, const Meshd__Status *s, const Meshd__Peer *peer)
 {
 	char key[KEY_BASE64_MAX], age[TERM_TEXT_MAX];
@@ -223,8 +284,7 @@ static void peer_text(struct page *p, const Meshd__Status *s, const Meshd__Peer 
 	row(p, "handshake", "%s%s", term_age(peer->handshake_wall_ns, s->now_ns, age),
 	    peer->handshake_wall_ns && !peer->has_session ? " (the session has ended)" : "");
 	traffic_text(p, peer);
-	if (peer->waiting)
-		row(p, "waiting", "%" PRIu32 " packet%s for a session", peer->waiting, peer->waiting == 1 ? "" : "s");
+	link_text(p, peer);
 	if (peer->keepalive_s)
 		row(p, "keepalive", "every %" PRIu32 " second%s", peer->keepalive_s, peer->keepalive_s == 1 ? "" : "s");
 	if (peer->has_psk)
@@ -258,6 +318,15 @@ void status_text(const Meshd__Status *s, bool colour, struct text *out)
 	drops_text(&p, s);
 }
 
+static void all_text(Meshd__Status *const *list, size_t count, bool colour, struct text *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			text_add(out, "\n");
+		status_text(list[i], colour, out);
+	}
+}
+
 /* ---- a line a peer ---- */
 
 enum column {
@@ -277,11 +346,6 @@ static const char *const column_title[COLUMNS] = {
 	"INTERFACE", "PEER", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "IN", "OUT", "ENDPOINT",
 };
 
-struct line {
-	char cell[COLUMNS][128];
-	bool bad;
-};
-
 static const char *peer_state(const Meshd__Peer *peer)
 {
 	if (peer->endpoint_loops)
@@ -293,66 +357,33 @@ static const char *peer_state(const Meshd__Peer *peer)
 	return *peer->endpoint ? "idle" : "no endpoint";
 }
 
-static void set_cell(struct line *l, enum column c, const char *text)
+static void set_cell(struct term_cell *line, enum column c, enum term_style style, const char *text)
 {
-	snprintf(l->cell[c], sizeof(l->cell[c]), "%s", text);
+	snprintf(line[c].text, sizeof(line[c].text), "%s", text);
+	line[c].style = style;
 }
 
-static void line_of_peer(struct line *l, const Meshd__Status *s, const Meshd__Peer *peer)
+static void line_of_peer(struct term_cell *l, const Meshd__Status *s, const Meshd__Peer *peer)
 {
-	char text[TERM_TEXT_MAX], key[KEY_BASE64_MAX] = "";
+	const char *state = peer_state(peer);
+	char text[TERM_TEXT_MAX];
 
-	memset(l, 0, sizeof(*l));
-	key_text(&peer->public_key, key);
-	set_cell(l, COLUMN_INTERFACE, s->name);
-	if (*peer->name)
-		set_cell(l, COLUMN_PEER, peer->name);
-	else
-		snprintf(l->cell[COLUMN_PEER], sizeof(l->cell[COLUMN_PEER]), "%.*s...", SHORT_KEY, key);
-	set_cell(l, COLUMN_STATE, peer_state(peer));
-	set_cell(l, COLUMN_HANDSHAKE, term_age_short(peer->handshake_wall_ns, s->now_ns, text));
-	set_cell(l, COLUMN_RECEIVED, term_size(peer->rx_bytes, text));
-	set_cell(l, COLUMN_SENT, term_size(peer->tx_bytes, text));
-	set_cell(l, COLUMN_RATE_IN, peer->rx_rate ? term_rate(peer->rx_rate, text) : "-");
-	set_cell(l, COLUMN_RATE_OUT, peer->tx_rate ? term_rate(peer->tx_rate, text) : "-");
-	set_cell(l, COLUMN_ENDPOINT, *peer->endpoint ? peer->endpoint : *peer->endpoint_name ? peer->endpoint_name : "-");
-	l->bad = peer->endpoint_loops;
-}
-
-static enum term_style cell_style(const struct line *l, enum column c, bool title)
-{
-	if (title)
-		return STYLE_LABEL;
-	if (c == COLUMN_PEER)
-		return STYLE_PEER;
-	if (c != COLUMN_STATE)
-		return STYLE_PLAIN;
-	return l->bad ? STYLE_BAD : strcmp(l->cell[c], "up") ? STYLE_PLAIN : STYLE_GOOD;
-}
-
-/* Lines with columns as wide as their widest cell; the last one is not filled. */
-static void lines_text(const struct line *lines, size_t count, enum column first, bool colour, struct text *out)
-{
-	unsigned int width[COLUMNS] = { 0 };
-
-	for (size_t i = 0; i < count; i++)
-		for (unsigned int c = first; c < COLUMNS; c++)
-			if (term_width(lines[i].cell[c]) > width[c])
-				width[c] = term_width(lines[i].cell[c]);
-	for (size_t i = 0; i < count; i++) {
-		for (unsigned int c = first; c < COLUMNS; c++) {
-			enum term_style style = cell_style(&lines[i], (enum column)c, !i);
-
-			term_add_padded(out, colour, style, lines[i].cell[c], c == COLUMNS - 1 ? 0 : width[c] + 2);
-		}
-		text_add(out, "\n");
-	}
+	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, s->name);
+	set_cell(l, COLUMN_PEER, STYLE_PEER, status_peer_word(peer, text));
+	set_cell(l, COLUMN_STATE, peer->endpoint_loops ? STYLE_BAD : strcmp(state, "up") ? STYLE_PLAIN : STYLE_GOOD, state);
+	set_cell(l, COLUMN_HANDSHAKE, STYLE_PLAIN, term_age_short(peer->handshake_wall_ns, s->now_ns, text));
+	set_cell(l, COLUMN_RECEIVED, STYLE_PLAIN, term_size(peer->rx_bytes, text));
+	set_cell(l, COLUMN_SENT, STYLE_PLAIN, term_size(peer->tx_bytes, text));
+	set_cell(l, COLUMN_RATE_IN, STYLE_PLAIN, peer->rx_rate ? term_rate(peer->rx_rate, text) : "-");
+	set_cell(l, COLUMN_RATE_OUT, STYLE_PLAIN, peer->tx_rate ? term_rate(peer->tx_rate, text) : "-");
+	set_cell(l, COLUMN_ENDPOINT, STYLE_PLAIN,
+		 *peer->endpoint ? peer->endpoint : *peer->endpoint_name ? peer->endpoint_name : "-");
 }
 
 void status_peers_text(Meshd__Status *const *list, size_t count, bool colour, struct text *out)
 {
 	size_t n = 1;
-	struct line *lines;
+	struct term_cell (*lines)[COLUMNS];
 
 	for (size_t i = 0; i < count; i++)
 		n += list[i]->n_peers;
@@ -364,12 +395,12 @@ void status_peers_text(Meshd__Status *const *list, size_t count, bool colour, st
 		return;
 	}
 	for (unsigned int c = 0; c < COLUMNS; c++)
-		set_cell(&lines[0], (enum column)c, column_title[c]);
+		set_cell(lines[0], (enum column)c, STYLE_LABEL, column_title[c]);
 	n = 1;
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < list[i]->n_peers; k++)
-			line_of_peer(&lines[n++], list[i], list[i]->peers[k]);
-	lines_text(lines, n, count > 1 ? COLUMN_INTERFACE : COLUMN_PEER, colour, out);
+			line_of_peer(lines[n++], list[i], list[i]->peers[k]);
+	term_table(out, colour, lines[0], n, COLUMNS, count > 1 ? COLUMN_INTERFACE : COLUMN_PEER);
 	free(lines);
 }
 
@@ -425,6 +456,17 @@ static void peer_json(struct json *j, const Meshd__Status *s, const Meshd__Peer 
 	json_uint(j, "waiting_packets", peer->waiting);
 	json_uint(j, "keepalive_s", peer->keepalive_s);
 	json_bool(j, "has_preshared_key", peer->has_psk);
+	json_bool(j, "mesh", peer->mesh);
+	json_uint(j, "sub_sessions_max", peer->sub_sessions_max);
+	json_uint(j, "sub_sessions_open", peer->sub_sessions_open);
+	json_uint(j, "sub_sessions_usable", peer->sub_sessions_usable);
+	json_uint(j, "sub_sessions_busy", peer->sub_sessions_busy);
+	json_bool(j, "opener", peer->opener);
+	json_bool(j, "behind_nat", peer->behind_nat);
+	json_bool(j, "ecn", peer->ecn);
+	json_bool(j, "ecn_untrusted", peer->ecn_untrusted);
+	json_bool(j, "ecn_bleached", peer->ecn_bleached);
+	json_uint(j, "queued_packets", peer->queued);
 	json_object_end(j);
 }
 
@@ -467,6 +509,11 @@ static void interface_json(struct json *j, const Meshd__Status *s)
 	json_uint(j, "handshakes_sent", s->handshakes_sent);
 	json_uint(j, "handshakes_received", s->handshakes_received);
 	json_uint(j, "handshakes_completed", s->handshakes_done);
+	json_uint(j, "marked_sent", s->marked_sent);
+	json_uint(j, "marked_received", s->marked_received);
+	json_uint(j, "ce_kept", s->ce_kept);
+	json_uint(j, "sub_session_sockets", s->sockets);
+	json_uint(j, "sub_sessions_lost", s->sub_sessions_lost);
 	json_string(j, "version", s->version);
 	json_int(j, "now_ms", to_ms(s->now_ns));
 	json_uint(j, "uptime_s", s->uptime_s);
@@ -519,142 +566,16 @@ void status_peers_json(Meshd__Status *const *list, size_t count, struct text *ou
 
 /* ---- the commands ---- */
 
-struct answers {
-	Meshd__Status **v;
-	size_t count;
-};
-
-/* Ask one daemon; a reason goes to stderr. */
-static bool ask_one(struct answers *a, const char *name)
-{
-	struct text why = { 0 };
-	Meshd__Status *s, **bigger = reallocarray(a->v, a->count + 1, sizeof(*a->v));
-	bool ok;
-
-	if (!bigger)
-		return false;
-	a->v = bigger;
-	ok = client_status(name, &s, &why);
-	if (ok)
-		a->v[a->count++] = s;
-	else
-		cli_fail("%s", why.len ? why.s : name);
-	text_done(&why);
-	return ok;
-}
-
-static bool ask_all(struct answers *a)
-{
-	struct client_names names = { 0 };
-	struct text why = { 0 };
-	bool ok = client_names(&names, &why);
-
-	if (!ok)
-		cli_fail("%s", why.len ? why.s : "no memory");
-	for (size_t i = 0; i < names.count; i++)
-		ok = ask_one(a, names.v[i]) && ok;
-	if (ok && !a->count)
-		cli_fail("no interface is running (start one with: meshd up NAME)");
-	text_done(&why);
-	client_names_done(&names);
-	return ok;
-}
-
-static void all_text(Meshd__Status *const *list, size_t count, bool colour, struct text *out)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (i)
-			text_add(out, "\n");
-		status_text(list[i], colour, out);
-	}
-}
-
-struct command {
-	void (*text)(Meshd__Status *const *list, size_t count, bool colour, struct text *out);
-	void (*json)(Meshd__Status *const *list, size_t count, struct text *out);
-};
-
-static bool print(const struct command *c, const struct answers *a, bool json)
-{
-	struct text out = { 0 };
-	bool ok;
-
-	if (json)
-		c->json(a->v, a->count, &out);
-	else
-		c->text(a->v, a->count, term_wants_colour(), &out);
-	ok = !out.failed;
-	if (!ok) {
-		cli_fail("no memory for the answer");
-	} else if (out.len && (fwrite(out.s, 1, out.len, stdout) != out.len || fflush(stdout))) {
-		cli_fail("standard output: %s", strerror(errno));
-		ok = false;
-	}
-	text_done(&out);
-	return ok;
-}
-
-static int usage(const char *command)
-{
-	char synopsis[64];
-
-	snprintf(synopsis, sizeof(synopsis), "%s [NAME] [--json]", command);
-	return cli_usage(synopsis);
-}
-
-/* The interface to ask and the form of the answer. CLI_DONE, or the exit status. */
-static int parse_arguments(int argc, char **argv, const char **name, bool *json)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
-
-	optind = 0;	/* glibc and musl: start over, main may have used getopt before */
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "j", options, NULL)) != -1) {
-		if (c != 'j')
-			return usage(argv[0]);
-		*json = true;
-	}
-	if (argc - optind > 1)
-		return usage(argv[0]);
-	*name = argv[optind];
-	if (*name && !config_interface_name(*name)) {
-		cli_fail("'%s' cannot be an interface's name", *name);
-		return CLI_USAGE;
-	}
-	return CLI_DONE;
-}
-
-static int run(const struct command *command, int argc, char **argv)
-{
-	struct answers a = { 0 };
-	const char *name = NULL;
-	bool json = false, asked, printed;
-	int status = parse_arguments(argc, argv, &name, &json);
-
-	if (status != CLI_DONE)
-		return status;
-	asked = name ? ask_one(&a, name) : ask_all(&a);
-	printed = (!asked && !a.count) || print(command, &a, json);
-	for (size_t i = 0; i < a.count; i++)
-		meshd__status__free_unpacked(a.v[i], NULL);
-	free(a.v);
-	return asked && printed ? CLI_DONE : CLI_FAILED;
-}
-
 int cmd_status(int argc, char **argv)
 {
-	static const struct command command = { all_text, status_json };
+	static const struct ask_command command = { .text = all_text, .json = status_json };
 
-	return run(&command, argc, argv);
+	return ask_run(&command, argc, argv);
 }
 
 int cmd_peers(int argc, char **argv)
 {
-	static const struct command command = { status_peers_text, status_peers_json };
+	static const struct ask_command command = { .text = status_peers_text, .json = status_peers_json };
 
-	return run(&command, argc, argv);
+	return ask_run(&command, argc, argv);
 }

@@ -79,6 +79,36 @@ void term_add_padded(struct text *out, bool colour, enum term_style style, const
 		text_add(out, " ");
 }
 
+/* How wide a column is. */
+static unsigned int width_of(const struct term_cell *cells, size_t lines, unsigned int columns, unsigned int c)
+{
+	unsigned int widest = 0;
+
+	for (size_t i = 0; i < lines; i++) {
+		unsigned int width = term_width(cells[i * columns + c].text);
+
+		if (width > widest)
+			widest = width;
+	}
+	return widest;
+}
+
+void term_table(struct text *out, bool colour, const struct term_cell *cells, size_t lines, unsigned int columns, unsigned int first)
+{
+	unsigned int width[TERM_COLUMNS_MAX] = { 0 };
+
+	for (unsigned int c = first; c + 1 < columns && c < TERM_COLUMNS_MAX; c++)
+		width[c] = width_of(cells, lines, columns, c) + 2;
+	for (size_t i = 0; i < lines; i++) {
+		for (unsigned int c = first; c < columns && c < TERM_COLUMNS_MAX; c++) {
+			const struct term_cell *cell = &cells[i * columns + c];
+
+			term_add_padded(out, colour, cell->style, cell->text, width[c]);
+		}
+		text_add(out, "\n");
+	}
+}
+
 char *term_size(uint64_t bytes, char out[TERM_TEXT_MAX])
 {
 	static const char *const unit[UNITS] = { "B", "KiB", "MiB", "GiB", "TiB" };

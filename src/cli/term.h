@@ -3,6 +3,7 @@
 #define MESHD_CLI_TERM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/text.h"
@@ -30,7 +31,21 @@ void term_add_padded(struct text *out, bool colour, enum term_style style, const
 /* Columns that 's' takes. */
 unsigned int term_width(const char *s);
 
-enum { TERM_TEXT_MAX = 64 };
+enum {
+	TERM_TEXT_MAX = 64,
+	TERM_COLUMNS_MAX = 16,
+};
+
+struct term_cell {
+	char text[128];
+	enum term_style style;
+};
+
+/*
+ * Lines of 'columns' cells each, line by line; columns before 'first' are not shown. A column is as wide as its widest cell, the last
+ * one is not filled.
+ */
+void term_table(struct text *out, bool colour, const struct term_cell *cells, size_t lines, unsigned int columns, unsigned int first);
 
 /* 1536 -> "1.50 KiB", as wg(8) writes it. */
 char *term_size(uint64_t bytes, char out[TERM_TEXT_MAX]);

@@ -208,7 +208,7 @@ static void commit_endpoint(struct node *n, struct peer *p, const struct change_
 		p->endpoint_name[0] = '\0';
 	p->endpoint_addr = cp->endpoint.addr;
 	p->endpoint_prefix_len = cp->endpoint_prefix_len;
-	lane_set_path(peer_lane(n, p), &p->data, &path);
+	lane_set_path(peer_lane(n, p), peer_link(p), &path);
 	p->endpoint_unchecked = true;
 	n->effects |= NODE_EFFECT_ENDPOINTS;
 }
@@ -239,9 +239,9 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	if (!n->up)
 		return;
 	if (keepalive || (p->fresh && p->rekey.persistent_s))
-		lane_want_keepalive(peer_lane(n, p), &p->data);
+		lane_want_keepalive(peer_lane(n, p), peer_link(p));
 	else
-		lane_kick(peer_lane(n, p), &p->data);
+		lane_kick(peer_lane(n, p), peer_link(p));
 	peer_rearm(n, p);
 }
 
@@ -299,22 +299,26 @@ static void commit_allowed_list(struct node *n, struct ip_prefix *list)
 static void commit(struct node *n, const struct change *c, const struct plan *plan)
 {
 	node_close_lanes(n);
+	if (c->bits & CHANGE_LINKS) {
+		n->links = c->links;
+		n->spread = c->spread;
+		n->listen_prefix = c->listen_prefix;
+		if (shaper_rate(&n->shaper) != c->links.bandwidth_bps)
+			shaper_set_rate(&n->shaper, c->links.bandwidth_bps);
+	}
 	lpm_clear(&n->allowed);
 	n->allowed = plan->allowed;
 	n->effects |= NODE_EFFECT_ALLOWED;
 	commit_peers(n, c, plan);
 	commit_identity(n, c);
+	for (size_t i = 0; i < n->peer_count; i++)
+		spread_changed(n, n->peers[i]);
 	node_open_lanes(n);
 	commit_allowed_list(n, plan->allowed_list);
 	if (c->bits & CHANGE_LISTEN_PORT)
 		n->listen_port = c->listen_port;
 	if (c->bits & CHANGE_FWMARK)
 		n->fwmark = c->fwmark;
-	if (c->bits & CHANGE_LINKS) {
-		n->links = c->links;
-		n->spread = c->spread;
-		n->listen_prefix = c->listen_prefix;
-	}
 }
 
 int node_apply(struct node *n, const struct change *c, struct instant now)

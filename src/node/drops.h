@@ -26,12 +26,17 @@ enum drop_reason {
 	DROP_KEY_EXPIRED,
 	DROP_BAD_INNER,		/* the plaintext is no IP packet */
 	DROP_SOURCE,		/* inner source is not the peer's */
+	DROP_ECN,		/* congestion was met on the way, and the packet does not know marks (RFC 6040) */
+	DROP_CONTROL,		/* a control message that is malformed, or of no kind known here */
+	DROP_CONTROL_QUEUE,	/* more control messages wait than we hold */
+	DROP_OVERLOAD,		/* came in faster than it could be opened: queue full, or CoDel's */
 	/* data to peers */
 	DROP_NO_PEER,		/* no allowed IP covers the destination */
 	DROP_NO_ENDPOINT,
 	DROP_ENDPOINT_LOOP,	/* the endpoint's route leads into our own TUN */
-	DROP_NO_SESSION,	/* retries ended while it waited */
-	DROP_QUEUE_FULL,	/* oldest of too many that waited */
+	DROP_NO_SESSION,	/* retries ended, or its sub-session did, while it waited */
+	DROP_QUEUE_FULL,	/* too many wait: the oldest of a peer without a session, or of the fattest flow */
+	DROP_CODEL,		/* its flow's packets waited too long for too long (RFC 8289) */
 	DROP_BAD_OUTGOING,	/* the kernel handed us no IP packet */
 	DROP_UDP_SEND,		/* the socket refused it */
 	DROP_TUN_WRITE,		/* the TUN refused it */

@@ -23,7 +23,7 @@ static struct lane_peer *owner_of(struct node *n, uint32_t index)
 		return NULL;
 	l = &n->lanes[wg_index_lane(index)];
 	lane_close(l);
-	k = u32map_get(&l->indices, index);
+	k = u32map_get(&l->indices, index & ~(uint32_t)WG_INDEX_SUB_SESSION);
 	owner = k ? k->owner : NULL;
 	lane_open(l);
 	return owner;
@@ -133,9 +133,18 @@ void peer_initiate(struct node *n, struct peer *p, struct instant now)
 void peer_retry(struct node *n, struct peer *p, struct instant now)
 {
 	/* Perhaps the local address is the trouble: let the kernel choose anew. */
-	lane_forget_local(peer_lane(n, p), &p->data);
+	peer_forget_local(n, p);
 	if (can_initiate(n, p, now))
 		send_initiation(n, p, now);
+}
+
+/* The control sub-session has to be there before anything comes in on it. False: no memory, and the keypair is gone. */
+static bool extend(const struct node *n, const struct peer *p, struct keypair *k)
+{
+	if (!keypair_may_extend(k) || !peer_settings(n, p).flow_sessions || keypair_open_subs(k, p->data.mesh ? p->data.sub_count : 0))
+		return true;
+	keypair_free(k);
+	return false;
 }
 
 /* Turn a finished handshake into a session. */
@@ -148,7 +157,7 @@ static bool begin_session(struct node *n, struct peer *p, struct instant now)
 		k = keypair_new(&keys, now.mono_us);
 	crypto_wipe(&keys, sizeof(keys));
 	index_forget(n, p);
-	if (!k || !lane_install(peer_lane(n, p), &p->data, k))
+	if (!k || !extend(n, p, k) || !links_install(n->lanes, n->lane_count, &p->data, k))
 		return false;
 	rekey_session_derived(&p->rekey, now.mono_us);
 	return true;
@@ -184,7 +193,7 @@ static void handshake_message_received(struct node *n, struct peer *p, const str
 				       struct instant now)
 {
 	p->rx_bytes += h->len;
-	lane_set_path(peer_lane(n, p), &p->data, &h->from);
+	lane_set_path(peer_lane(n, p), peer_link(p), &h->from);
 	rekey_any_received(&p->rekey);
 	rekey_any_traversed(&p->rekey, now.mono_us);
 }
@@ -199,6 +208,7 @@ static void send_response(struct node *n, struct peer *p, const struct path_addr
 		drop(n, DROP_HANDSHAKE_FORGED);
 		return;
 	}
+	spread_handshake(n, p, now);
 	/* Ready to open before the other side can send: the session first, then the message. */
 	if (!begin_session(n, p, now))
 		return;
@@ -263,7 +273,8 @@ static void take_response(struct node *n, const struct lane_handshake *h, struct
 		p->handshake_wall_ns = now.wall_ns;
 		n->handshakes_done++;
 		/* The responder waits for a first packet: what is waiting, or a keepalive. */
-		lane_want_keepalive(peer_lane(n, p), &p->data);
+		lane_want_keepalive(peer_lane(n, p), peer_link(p));
+		spread_session(n, p, now);
 	}
 	peer_rearm(n, p);
 }

@@ -8,7 +8,9 @@
 #include "base/u32map.h"
 #include "node/change.h"
 #include "node/lane.h"
+#include "node/links.h"
 #include "node/node.h"
+#include "node/spread.h"
 #include "transport/cookie.h"
 #include "transport/noise.h"
 #include "transport/ratelimit.h"
@@ -26,6 +28,7 @@ enum {
 	NODE_LOADED_QUEUE = 64,		/* so many waiting: we are under load, and ask for cookies */
 	NODE_LOADED_MS = 1000,		/* and for so long after */
 	NODE_HANDSHAKE_TOS = 0x88,	/* AF41, Not-ECT, as WireGuard's */
+	NODE_CONTROLS_A_TURN = 256,	/* control messages from peers */
 	NODE_RATE_MS = 1000,		/* how often transfer rates are sampled while there is traffic */
 };
 
@@ -34,7 +37,8 @@ struct peer {
 	struct noise_handshake handshake;
 	struct cookie_maker cookies;
 	struct rekey rekey;
-	struct timer timer;		/* rekey_next() in the node's heap */
+	struct timer timer;		/* rekey_next() and spread_next() in the node's heap */
+	struct spread spread;
 	uint8_t public_key[KEY_LEN];
 	char name[NAME_MAX_LEN + 1];
 	char endpoint_name[ENDPOINT_NAME_MAX + 1];
@@ -43,6 +47,7 @@ struct peer {
 	struct link_settings link;
 	unsigned int link_bits;		/* those of 'link' that are the peer's own: enum change_peer_bit of CHANGE_PEER_LINK */
 	uint32_t handshake_index;	/* in the node's table while a handshake is under way; 0: none */
+	uint32_t confirmed_index;	/* of the last keypair that was heard on, having been answered for */
 	int64_t handshake_wall_ns;
 	uint64_t rx_bytes, tx_bytes;	/* of handshakes; the lane counts data */
 	bool endpoint_unchecked;
@@ -63,7 +68,7 @@ struct node {
 	unsigned int lane_count;
 	unsigned int next_home;		/* of the next new peer */
 	unsigned int next_lane;		/* whose handshakes are taken next */
-	bool more_handshakes;		/* wait in lanes, beyond what one turn takes */
+	bool more_handshakes;		/* wait in lanes, beyond what one turn takes; and control messages */
 	struct lpm allowed;		/* allowed IPs to lane peers: the lanes read it, it changes while all gates are closed */
 	struct ip_prefix *allowed_list;	/* the same, a peer's side by side, in address order */
 	struct noise_identity identity;
@@ -83,6 +88,11 @@ struct node {
 	struct link_settings links;	/* of peers that have none of their own */
 	enum flow_spread spread;
 	struct ip_prefix listen_prefix;
+	struct shaper shaper;		/* of all peers together */
+	unsigned int ports_wanted, port_count;	/* sockets P_1.. */
+	bool ports_failed;		/* no more can be had */
+	uint16_t ports[SUB_SESSIONS];	/* their numbers */
+	uint64_t subs_lost;		/* sub-sessions that were not heard any more */
 	bool up;
 	unsigned int effects;
 	uint8_t stamp[WG_TAI64N_LEN], stamp_saved[WG_TAI64N_LEN];
@@ -103,13 +113,29 @@ static inline struct lane *peer_lane(const struct node *n, const struct peer *p)
 	return &n->lanes[p->data.home];
 }
 
+/* The peer in the lane it lives in. */
+static inline struct lane_link *peer_link(const struct peer *p)
+{
+	return &p->data.links[p->data.home];
+}
+
+/* What holds for the peer: its own settings, and the interface's for the rest. Its bandwidth is its own or none. */
+struct link_settings peer_settings(const struct node *n, const struct peer *p);
+
 /* Where the peer is now: the lane may be writing it, so it is copied. */
 struct path_addr peer_path(struct node *n, struct peer *p);
 
 /* node.c */
+
+/*
+ * Let the kernel choose the local address again - but keep one of the listen prefix: it is ours as long as the prefix is, and the peer sends
+ * to it, while the kernel would choose one that the peer knows nothing of.
+ */
+void peer_forget_local(struct node *n, struct peer *p);
+
 struct peer *node_find(const struct node *n, const uint8_t public_key[KEY_LEN]);
 
-/* A new peer in the table, with nothing set. NULL: no memory, or too many. */
+/* A new peer in the table, with nothing set: spread_settings() has to come before its lanes work for it. NULL: no memory, or too many. */
 struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN]);
 
 /* Out of every table, wiped, freed. Its allowed IPs must be gone. */
@@ -118,7 +144,7 @@ void peer_free(struct node *n, struct peer *p);
 /* Forget the handshake under way and all keys. */
 void peer_forget_keys(struct node *n, struct peer *p);
 
-/* Put the peer's timer where rekey_next() is now. */
+/* Put the peer's timer where rekey_next() and spread_next() are now. */
 void peer_rearm(struct node *n, struct peer *p);
 
 /* handshakes.c */

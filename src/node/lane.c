@@ -2,17 +2,20 @@
 /*
  * How a packet travels.
  *
- *	out: TUN -> find the peer (allowed IPs) -> session? -> cut -> seal -> runs for UDP GSO
- *						   no: a copy waits, the node is told
- *	in:  UDP GRO -> find the keypair (receiver index) -> open in place -> source check -> merge -> TUN
+ *	out: TUN -> find the peer (allowed IPs) -> place its flow -> nothing ahead? -> cut -> seal -> runs for UDP GSO
+ *						   else: wait (lane_queue.c), and come back from there
+ *	in:  UDP GRO -> find the sub-session (receiver index) -> open in place -> ECN -> source check -> merge -> TUN
  *
  * No payload is copied in either direction. Going out, a segment's header is stamped in front of its payload inside the
  * super-packet, and sealing moves the bytes to their place in the run. Coming in, messages are opened where they were read and
- * the TUN write gathers them. Only what must wait for a session is copied, into slots of two sizes that are made once. A nonce
- * is taken when a packet leaves, never when it starts to wait, so a dropped packet leaves no hole.
+ * the TUN write gathers them. What must wait keeps the memory it was read into. A nonce is taken when a packet leaves, never when it
+ * starts to wait, so a dropped packet leaves no hole, and the order in a sub-session is that on the wire.
  *
- * Nothing here decides anything slow. What concerns the control plane is noted as bits at the peer, and handshake
- * messages are put in a ring after their MAC1 was found right; node_turn() takes both.
+ * Between meshd nodes each inner flow is placed on a sub-session of its own (flow/table.h), with its own keys, counter and outer
+ * tuple; a peer that is not a meshd has only session 0. Plaintext that is no IP packet but a control message goes to the node.
+ *
+ * Nothing here decides anything slow. What concerns the control plane is noted as bits at the link, and messages that it must read are put
+ * in rings (lane_notes.c); node_turn() takes both.
  */
 #include "node/lane.h"
 
@@ -20,324 +23,71 @@
 #include <string.h>
 
 #include "crypto/aead.h"
-#include "transport/cookie.h"
+#include "node/lane_inside.h"
 #include "transport/rekey.h"
+#include "wire/ecn.h"
+#include "wire/flow_key.h"
 #include "wire/ip.h"
 
-/* A packet that waits, in a slot of one of the pools. */
-struct held {
-	struct held *next;
-	struct pool *pool;
-	struct vnet vnet;
-	uint32_t len;
-	struct lane_cut cut;
-	uint8_t room[];		/* headroom, packet, tailroom */
-};
-
-enum { HELD_LARGE = 65535 };
-
-bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const struct lpm *allowed)
+bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const struct lpm *allowed, const uint8_t flow_key[16])
 {
-	size_t around = sizeof(struct held) + PACKET_HEADROOM + PACKET_TAILROOM;
-
 	memset(l, 0, sizeof(*l));
 	l->number = number;
 	l->lanes = lanes;
 	l->allowed = allowed;
 	l->mtu = 1420;
 	l->run_messages_max = 1;
+	l->bypass = true;
+	memcpy(l->flow_key, flow_key, sizeof(l->flow_key));
 	l->out_bytes = malloc(LANE_OUT_BYTES);
 	l->merge = malloc(sizeof(*l->merge));
 	l->handshakes = calloc(LANE_HANDSHAKES_MAX, sizeof(*l->handshakes));
-	return l->out_bytes && l->merge && l->handshakes &&
-	       pool_init(&l->small, LANE_HELD_SMALL, LANE_HELD_SMALL_COUNT) &&
-	       pool_init(&l->large, HELD_LARGE + around, LANE_HELD_LARGE_COUNT);
+	l->controls = calloc(LANE_CONTROLS_MAX, sizeof(*l->controls));
+	l->controls_out = calloc(LANE_CONTROLS_OUT, sizeof(*l->controls_out));
+	return l->out_bytes && l->merge && l->handshakes && l->controls && l->controls_out &&
+	       flow_table_init(&l->flows, LANE_FLOWS_MAX) && lane_queue_init(l);
 }
 
 void lane_done(struct lane *l)
 {
+	lane_queue_done(l);
+	flow_table_done(&l->flows);
 	u32map_done(&l->indices);
-	pool_done(&l->small);
-	pool_done(&l->large);
 	free(l->handshakes);
+	free(l->controls);
+	free(l->controls_out);
 	free(l->out_bytes);
 	free(l->merge);
 	memset(l, 0, sizeof(*l));
-}
-
-void lane_close(struct lane *l)
-{
-	if (!l->gate_depth++ && l->gate.close)
-		l->gate.close(l->gate.ctx);
-}
-
-void lane_open(struct lane *l)
-{
-	if (!--l->gate_depth && l->gate.open)
-		l->gate.open(l->gate.ctx);
-}
-
-static void note(struct lane *l, struct lane_peer *p, unsigned int events)
-{
-	p->events |= events;
-	l->urgent |= events & LANE_URGENT;
-	if (p->noted)
-		return;
-	p->noted = true;
-	p->noted_next = l->noted;
-	l->noted = p;
-}
-
-/* Take the list away from the lane in one go: while peers are dealt with it makes a new one, for the next time. */
-static void take_noted(struct lane *l)
-{
-	lane_close(l);
-	l->taken = l->noted;
-	l->noted = NULL;
-	l->urgent = 0;
-	for (struct lane_peer *p = l->taken; p; p = p->taken_next) {
-		p->taken_next = p->noted_next;
-		p->taken_events = p->events;
-		p->events = 0;
-		p->noted = false;
-	}
-	lane_open(l);
-}
-
-struct lane_peer *lane_next_noted(struct lane *l, unsigned int *events)
-{
-	struct lane_peer *p;
-
-	if (!l->taking)
-		take_noted(l);
-	p = l->taken;
-	l->taking = p != NULL;
-	if (!p)
-		return NULL;
-	l->taken = p->taken_next;
-	*events = p->taken_events;
-	return p;
-}
-
-bool lane_urgent(const struct lane *l)
-{
-	return l->urgent || l->handshake_count;
-}
-
-static void kick(struct lane *l, struct lane_peer *p)
-{
-	if (p->pending)
-		return;
-	p->pending = true;
-	p->pending_next = l->pending;
-	l->pending = p;
-}
-
-void lane_kick(struct lane *l, struct lane_peer *p)
-{
-	lane_close(l);
-	kick(l, p);
-	lane_open(l);
-}
-
-void lane_want_keepalive(struct lane *l, struct lane_peer *p)
-{
-	lane_close(l);
-	p->want_keepalive = true;
-	kick(l, p);
-	lane_open(l);
-}
-
-static void drop(struct lane *l, enum drop_reason reason)
-{
-	l->drops[reason]++;
-}
-
-/*
- * Packets that wait.
- */
-
-static void hold(struct lane *l, struct lane_peer *p, const struct packet *packet)
-{
-	size_t size = sizeof(struct held) + PACKET_HEADROOM + packet->len + PACKET_TAILROOM;
-	struct pool *pool = size <= LANE_HELD_SMALL ? &l->small : &l->large;
-	struct held *h;
-
-	if (p->held_count >= LANE_HELD_MAX) {
-		h = p->held_first;
-		p->held_first = h->next;
-		p->held_count--;
-		pool_give(h->pool, h);
-		drop(l, DROP_QUEUE_FULL);
-	}
-	h = pool_take(pool);
-	if (!h) {
-		drop(l, DROP_QUEUE_FULL);
-		return;
-	}
-	h->next = NULL;
-	h->pool = pool;
-	h->len = packet->len;
-	h->vnet = packet->vnet;
-	h->cut.begun = false;
-	memcpy(h->room + PACKET_HEADROOM, packet->data, packet->len);
-	if (p->held_count++)
-		p->held_last->next = h;
-	else
-		p->held_first = h;
-	p->held_last = h;
-}
-
-static struct held *unhold(struct lane_peer *p)
-{
-	struct held *h = p->held_first;
-
-	p->held_first = h->next;
-	p->held_count--;
-	return h;
-}
-
-void lane_drop_held(struct lane *l, struct lane_peer *p, enum drop_reason reason)
-{
-	lane_close(l);
-	while (p->held_count) {
-		struct held *h = unhold(p);
-
-		pool_give(h->pool, h);
-		drop(l, reason);
-	}
-	lane_open(l);
-}
-
-/*
- * Sessions.
- */
-
-static void forget(struct lane *l, struct session_dropped *dropped)
-{
-	for (size_t i = 0; i < dropped->count; i++) {
-		u32map_remove(&l->indices, dropped->v[i]->local_index);
-		keypair_free(dropped->v[i]);
-	}
-}
-
-bool lane_install(struct lane *l, struct lane_peer *p, struct keypair *k)
-{
-	struct session_dropped dropped = { .count = 0 };
-	bool ok;
-
-	k->owner = p;
-	lane_close(l);
-	ok = u32map_set(&l->indices, k->local_index, k);
-	if (ok) {
-		session_install(&p->session, k, &dropped);
-		forget(l, &dropped);
-	}
-	lane_open(l);
-	if (!ok)
-		keypair_free(k);
-	return ok;
-}
-
-void lane_clear_session(struct lane *l, struct lane_peer *p)
-{
-	struct session_dropped dropped;
-
-	lane_close(l);
-	session_clear(&p->session, &dropped);
-	forget(l, &dropped);
-	lane_open(l);
-}
-
-void lane_quiet(struct lane *l, struct lane_peer *p)
-{
-	lane_close(l);
-	p->want_keepalive = false;
-	p->events &= LANE_ROAMED;
-	lane_open(l);
-}
-
-static void unlink_peer(struct lane *l, struct lane_peer *p)
-{
-	struct lane_peer **at;
-
-	for (at = &l->noted; p->noted && *at; at = &(*at)->noted_next)
-		if (*at == p) {
-			*at = p->noted_next;
-			break;
-		}
-	for (at = &l->pending; p->pending && *at; at = &(*at)->pending_next)
-		if (*at == p) {
-			*at = p->pending_next;
-			break;
-		}
-	p->noted = false;
-	p->pending = false;
-	if (l->cut_peer == p)
-		l->cut_peer = NULL;
-}
-
-void lane_remove_peer(struct lane *l, struct lane_peer *p)
-{
-	lane_close(l);
-	lane_clear_session(l, p);
-	lane_drop_held(l, p, DROP_NO_PEER);
-	unlink_peer(l, p);
-	lane_open(l);
-}
-
-static void set_path(struct lane *l, struct lane_peer *p, const struct path_addr *path)
-{
-	if (path_addr_equal(&p->path, path))
-		return;
-	if (!endpoint_equal(&p->path.remote, &path->remote))
-		note(l, p, LANE_ROAMED);
-	p->path = *path;
-}
-
-void lane_set_path(struct lane *l, struct lane_peer *p, const struct path_addr *path)
-{
-	lane_close(l);
-	set_path(l, p, path);
-	lane_open(l);
-}
-
-void lane_forget_local(struct lane *l, struct lane_peer *p)
-{
-	lane_close(l);
-	p->path.local = (struct ip_addr){ 0 };
-	p->path.ifindex = 0;
-	lane_open(l);
-}
-
-void lane_set_loops(struct lane *l, struct lane_peer *p, bool loops)
-{
-	lane_close(l);
-	p->endpoint_loops = loops;
-	lane_open(l);
 }
 
 /*
  * Out.
  */
 
-/* The keypair to send with, or NULL; notes what the node should know about it. */
-static struct keypair *sending_keypair(struct lane *l, struct lane_peer *p, int64_t now_us)
+struct subsession *lane_sealing(struct lane *l, struct lane_link *k, unsigned int number)
 {
-	struct keypair *k = p->session.current;
+	struct subsession *s = k->current ? keypair_sub(k->current, number) : NULL;
 
-	if (!k)
+	if (!s)
 		return NULL;
-	switch (keypair_sending(k, now_us)) {
+	switch (keypair_sending(k->current, s, l->now_us)) {
 	case KEYPAIR_FINE:
-		return k;
+		return s;
 	case KEYPAIR_REKEY:
-		note(l, p, LANE_REKEY_SENDING);
-		return k;
+		lane_note(l, k, LANE_REKEY_SENDING);
+		return s;
 	case KEYPAIR_EXPIRED:
 		return NULL;
 	}
 	return NULL;
+}
+
+bool lane_has_session(struct lane *l, struct lane_link *k)
+{
+	if (k->peer->home == l->number)
+		return lane_sealing(l, k, 0);
+	return k->current && keypair_receiving(k->current, l->now_us) != KEYPAIR_EXPIRED;
 }
 
 /* Plaintext is padded to 16, but not beyond the MTU: padding must not make a packet too long for the path. */
@@ -355,104 +105,141 @@ static uint32_t sealed_len(const struct lane *l, uint32_t len)
 	return WG_DATA_HEADER + len + padding(l, len) + AEAD_TAG;
 }
 
-/* Whether a packet of 'len' bytes can be sealed into the output as it is now. */
-static bool has_room(const struct lane *l, uint32_t len)
+bool lane_has_room(const struct lane *l, uint32_t len)
 {
 	return l->run_count < LANE_RUNS_MAX && l->out_used + sealed_len(l, len) <= LANE_OUT_BYTES;
 }
 
+/* The first packet of sub-session i the link has in this lane, so that slot j is that of i + j * lanes. */
+static unsigned int first_of(const struct lane *l)
+{
+	return l->number ? l->number : l->lanes;
+}
+
+unsigned int lane_place(struct lane *l, struct lane_link *k, uint64_t hash)
+{
+	struct flow_place place = flow_place(&l->flows, &k->slots, hash, l->now_us);
+	unsigned int number;
+
+	if (!place.own && !k->wanting) {
+		k->wanting = true;
+		lane_note(l, k, LANE_WANT_SUBS);
+	}
+	if (place.slot == FLOW_NONE)
+		return 0;
+	number = first_of(l) + (unsigned int)place.slot * l->lanes;
+	/* A new session may be one without: the peer came back as a plain one, and the node has not said so yet. */
+	return k->current && keypair_sub(k->current, number) ? number : 0;
+}
+
+uint8_t lane_outer_tos(const struct lane_peer *p, uint8_t inner)
+{
+	uint8_t tos = 0;
+
+	if (p->dscp >= 0)
+		tos = (uint8_t)(p->dscp << 2);
+	else if (p->dscp == DSCP_COPY)
+		tos = inner & 0xfc;
+	if (p->ecn_out == LANE_ECN_COPY)
+		tos |= ecn_outer_mesh(inner & 3);
+	else if (p->ecn_out == LANE_ECN_KERNEL)
+		tos |= ecn_outer_plain(inner & 3);
+	return tos;
+}
+
+/* Whether the last run may take one more message: one GSO send is for one tuple and one TOS. */
+static bool run_fits(const struct lane *l, const struct dgram *run, const struct lane_link *k, unsigned int number,
+		     const struct path_addr *path, uint8_t tos, uint32_t len)
+{
+	return l->run_link == k && l->run_number == number && run->tos == tos && len <= run->segment &&
+	       l->run_messages < l->run_messages_max && run->len + len <= LANE_RUN_BYTES_MAX && path_addr_equal(&run->path, path);
+}
+
 /*
- * The run the next message of 'len' bytes to 'p' goes into. One GSO send is for one path and one TOS; its messages have the same
- * length, but for the last, which may be shorter and ends it.
+ * The run the next message of 'len' bytes goes into. Its messages have the same length, but for the last, which may be shorter and
+ * ends it. The control sub-session goes where session 0 does.
  */
-static void run_add(struct lane *l, const struct lane_peer *p, uint32_t len)
+static void run_add(struct lane *l, const struct lane_link *k, unsigned int number, uint8_t tos, uint32_t len)
 {
 	struct dgram *run = l->run_count ? &l->runs[l->run_count - 1] : NULL;
+	const struct lane_sub *sub = number == 0 || number == SUB_SESSION_CONTROL ? NULL : &k->peer->subs[number];
+	const struct path_addr *path = sub ? &sub->path : &k->path;
 
-	if (run && l->run_peer == p && len <= run->segment && l->run_messages < l->run_messages_max &&
-	    run->len + len <= LANE_RUN_BYTES_MAX && path_addr_equal(&run->path, &p->path)) {
+	if (run && run_fits(l, run, k, number, path, tos, len)) {
 		run->len += len;
 		l->run_messages++;
 		if (len < run->segment)
-			l->run_peer = NULL;
+			l->run_link = NULL;
 		return;
 	}
 	run = &l->runs[l->run_count++];
-	run->data = l->out_bytes + l->out_used;
-	run->len = len;
-	run->segment = len;
-	run->tos = 0;
-	run->path = p->path;
-	l->run_peer = p;
+	*run = (struct dgram){
+		.data = l->out_bytes + l->out_used, .len = len, .segment = len, .tos = tos,
+		.port = sub ? sub->port : 0, .label = sub ? sub->label : 0, .path = *path,
+	};
+	l->run_link = k;
+	l->run_number = number;
 	l->run_messages = 1;
 }
 
 /*
- * Seal a packet into the output, where has_room() found room. Padding is written behind the packet, over what may be the next
- * segment's payload, so it is put back.
+ * Padding is written behind the packet, over what may be the next segment's payload, so it is put back.
  */
-static void seal(struct lane *l, struct lane_peer *p, struct keypair *k, uint8_t *data, uint32_t len)
+uint32_t lane_seal(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, uint8_t tos, uint8_t *data,
+		   uint32_t len)
 {
 	uint8_t *out = l->out_bytes + l->out_used, behind[WG_PADDING];
 	uint32_t pad = padding(l, len), sealed = WG_DATA_HEADER + len + pad + AEAD_TAG;
 
-	run_add(l, p, sealed);
+	run_add(l, k, number, tos, sealed);
 	l->out_used += sealed;
-	wg_data_header_write(out, k->remote_index, k->counter);
+	wg_data_header_write(out, k->current->remote_index | number, s->counter);
 	if (pad) {
 		memcpy(behind, data + len, pad);
 		memset(data + len, 0, pad);
 	}
-	aead_seal(k->sealer, k->counter, out + WG_DATA_HEADER, data, len + pad);
+	aead_seal(s->sealer, s->counter, out + WG_DATA_HEADER, data, len + pad);
 	if (pad)
 		memcpy(data + len, behind, pad);
-	k->counter++;
-	p->tx_bytes += sealed;
-	note(l, p, LANE_ANY_SENT | (len ? LANE_DATA_SENT : 0U));
-	p->events &= ~(unsigned int)LANE_RECEIVED_LAST;
+	s->counter++;
+	k->tx_bytes += sealed;
+	return sealed + (k->path.remote.addr.family == IP_V6 ? LANE_OUTER_HEADERS6 : LANE_OUTER_HEADERS4);
 }
 
-/* No segment of a packet is longer, whatever split_begin() will make of it. */
-static uint32_t segment_len_max(const struct packet *packet)
+/* What sealing data has to be followed by, once for a packet and all its segments. */
+static void data_sent(struct lane *l, struct lane_link *k, unsigned int number)
 {
-	uint32_t len = SPLIT_HEADER_MAX + (uint32_t)packet->vnet.gso_size;
-
-	return packet->vnet.gso_type != VNET_GSO_NONE && len < packet->len ? len : packet->len;
+	lane_note(l, k, LANE_ANY_SENT | LANE_DATA_SENT);
+	k->events &= ~(unsigned int)LANE_RECEIVED_LAST;
+	if (number && number != SUB_SESSION_CONTROL)
+		k->peer->subs[number].sent = true;
 }
 
-/*
- * Cut a packet and seal what comes out. False: the output is full; call again with the same packet and cut once it is empty.
- */
-static bool seal_all(struct lane *l, struct lane_peer *p, struct keypair *k, const struct packet *packet, struct lane_cut *cut)
+uint32_t lane_seal_split(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, struct split *split,
+			 uint32_t bytes_max)
 {
-	struct split *s = &cut->split;
-	uint8_t *segment;
-	uint32_t len;
+	uint8_t tos = lane_outer_tos(k->peer, split_tos(split)), *segment;
+	uint32_t bytes = 0, len;
 
-	/* Nothing is begun that cannot go on: till then the packet is as it came. */
-	if (!cut->begun && !has_room(l, segment_len_max(packet)))
-		return false;
-	if (!cut->begun && !split_begin(s, packet)) {
-		drop(l, DROP_BAD_OUTGOING);
-		return true;
-	}
-	/* No segment is longer than the first. */
-	while (s->done < s->count && has_room(l, s->header_len + s->size)) {
-		split_next(s, &segment, &len);
+	/* To the nearest whole packet, but one at least. */
+	while (split_more(split) && (!bytes || bytes + split_next_len(split) / 2 <= bytes_max) &&
+	       lane_has_room(l, split_next_len(split))) {
+		split_next(split, &segment, &len);
 		l->tx_packets++;
-		seal(l, p, k, segment, len);
+		bytes += lane_seal(l, k, number, s, tos, segment, len);
 	}
-	cut->begun = s->done < s->count;
-	return !cut->begun;
+	if (bytes)
+		data_sent(l, k, number);
+	return bytes;
 }
 
 /* Errors we originate are rationed like the kernel's own. */
-static bool error_allowed(struct lane *l, int64_t now_us)
+static bool error_allowed(struct lane *l)
 {
 	const int64_t token_us = US_PER_S / LANE_ERRORS_PER_S, full_us = token_us * LANE_ERRORS_BURST;
 
-	l->error_tokens_us += now_us - l->error_filled_us;
-	l->error_filled_us = now_us;
+	l->error_tokens_us += l->now_us - l->error_filled_us;
+	l->error_filled_us = l->now_us;
 	if (l->error_tokens_us > full_us)
 		l->error_tokens_us = full_us;
 	if (l->error_tokens_us < token_us || l->error_count == LANE_ERRORS_BATCH)
@@ -461,337 +248,448 @@ static bool error_allowed(struct lane *l, int64_t now_us)
 	return true;
 }
 
-static void refuse(struct lane *l, int64_t now_us, const struct packet *packet,
-		   enum drop_reason reason, enum icmp_error error)
+void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error)
 {
 	size_t i = l->error_count;
-	uint32_t len;
+	uint32_t error_len;
 
-	drop(l, reason);
-	if (!error_allowed(l, now_us))
+	if (l->merging || !error_allowed(l))
 		return;
 	memset(l->errors[i], 0, VNET_LEN);
-	len = (uint32_t)icmp_error_write(l->errors[i] + VNET_LEN, error, 0, packet->data, packet->len);
-	if (!len)
+	error_len = (uint32_t)icmp_error_write(l->errors[i] + VNET_LEN, error, 0, packet, len);
+	if (!error_len)
 		return;
-	l->error_pieces[i] = (struct piece){ .base = l->errors[i], .len = VNET_LEN + len };
+	l->error_pieces[i] = (struct piece){ .base = l->errors[i], .len = VNET_LEN + error_len };
 	l->error_writes[i] = (struct tun_write){ .pieces = &l->error_pieces[i], .count = 1, .packets = 1 };
 	l->error_count++;
 }
 
+static void refuse(struct lane *l, const struct packet *packet, enum drop_reason reason, enum icmp_error error)
+{
+	lane_drop(l, reason);
+	lane_tell(l, packet->data, packet->len, error);
+}
+
 /* The peer a packet is for; if there is none that has been counted and answered. */
-static struct lane_peer *peer_for(struct lane *l, int64_t now_us, const struct packet *packet)
+static struct lane_peer *peer_for(struct lane *l, const struct packet *packet)
 {
 	struct lane_peer *p;
 	struct ip_view v;
 
 	if (!ip_view(&v, packet->data, packet->len)) {
-		drop(l, DROP_BAD_OUTGOING);
+		lane_drop(l, DROP_BAD_OUTGOING);
 		return NULL;
 	}
 	p = v.family == IP_V4 ? lpm_lookup4(l->allowed, v.dst) : lpm_lookup6(l->allowed, v.dst);
 	if (!p)
-		refuse(l, now_us, packet, DROP_NO_PEER, ICMP_NO_ROUTE);
+		refuse(l, packet, DROP_NO_PEER, ICMP_NO_ROUTE);
 	return p;
 }
 
 /*
- * The packet the output became full in. Headers are stamped into it already, perhaps over its own: so nobody looks at it again,
- * and it cannot wait. It goes on with whatever key there is; one that it uses up itself is far from its last nonce.
+ * Whether the output has room for all of a super-packet. Each run but the first and the last takes as many messages as a socket
+ * does; where another run is gone on with there are no more of them for that.
  */
-static bool packet_rest(struct lane *l, const struct packet *packet)
+static bool fits_whole(const struct lane *l, const struct split *s)
 {
-	struct lane_peer *p = l->cut_peer;
+	uint32_t sealed = sealed_len(l, split_next_len(s)), each = LANE_RUN_BYTES_MAX / sealed;
 
-	if (p && p->session.current)
-		return seal_all(l, p, p->session.current, packet, &l->cut);
-	l->cut.begun = false;
-	drop(l, DROP_NO_SESSION);
-	return true;
+	if (each > l->run_messages_max)
+		each = l->run_messages_max;
+	if (!each)
+		each = 1;
+	return l->run_count + (s->count + each - 1) / each <= LANE_RUNS_MAX &&
+	       l->out_used + (uint64_t)s->count * (WG_DATA_HEADER + WG_PADDING + AEAD_TAG) + split_rest_len(s) <= LANE_OUT_BYTES;
 }
 
-/* A packet for a peer of this lane. False: the output is full, and the packet is not done. */
-static bool packet_for(struct lane *l, struct lane_peer *p, int64_t now_us, const struct packet *packet)
+/* Send it at once if nothing is ahead of it. False: it has to wait. */
+static bool send_through(struct lane *l, struct lane_link *k, const struct packet *packet, unsigned int number)
 {
-	struct keypair *k = p->held_count ? NULL : sending_keypair(l, p, now_us);
+	struct subsession *s;
+	struct split split;
 
-	l->cut_peer = p;
-	if (p->path.remote.addr.family == IP_NONE)
-		refuse(l, now_us, packet, DROP_NO_ENDPOINT, ICMP_NO_ENDPOINT);
-	else if (p->endpoint_loops)
-		refuse(l, now_us, packet, DROP_ENDPOINT_LOOP, ICMP_NO_ENDPOINT);
-	else if (k)
-		return seal_all(l, p, k, packet, &l->cut);
-	else {
-		hold(l, p, packet);
-		if (sending_keypair(l, p, now_us))
-			kick(l, p);
-		else
-			note(l, p, LANE_NEED_SESSION);
-	}
-	return true;
-}
-
-static bool packet_out(struct lane *l, int64_t now_us, const struct packet *packet)
-{
-	struct lane_peer *p;
-
-	if (l->cut.begun)
-		return packet_rest(l, packet);
-	p = peer_for(l, now_us, packet);
-	if (!p)
+	if (!lane_is_clear(l, k))
+		return false;
+	s = lane_sealing(l, k, number);
+	if (!s || !lane_has_room(l, packet->len))
+		return false;
+	if (!split_begin(&split, packet)) {
+		lane_drop(l, DROP_BAD_OUTGOING);
 		return true;
-	if (p->home == l->number)
-		return packet_for(l, p, now_us, packet);
-	if (l->handover_count == PACKET_BATCH)
+	}
+	/* A plain packet fits, and must go: its checksum is complete now, and would not be completed right once more. */
+	if (split.count > 1 && !fits_whole(l, &split))
 		return false;
-	l->handovers[l->handover_count++] = (struct handover){ .packet = *packet, .peer = p };
+	lane_seal_split(l, k, number, s, &split, UINT32_MAX);
 	return true;
 }
 
-size_t lane_from_tun(struct lane *l, struct instant now, const struct packet *in, size_t count)
+/* A packet that goes by this lane. */
+static void packet_for(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash)
 {
+	if (k->path.remote.addr.family == IP_NONE)
+		refuse(l, packet, DROP_NO_ENDPOINT, ICMP_NO_ENDPOINT);
+	else if (k->peer->endpoint_loops)
+		refuse(l, packet, DROP_ENDPOINT_LOOP, ICMP_NO_ENDPOINT);
+	else if (!send_through(l, k, packet, number))
+		lane_wait(l, k, packet, number, hash);
+}
+
+static void packet_out(struct lane *l, struct packet *packet)
+{
+	struct lane_peer *p = peer_for(l, packet);
+	struct lane_link *k;
+	unsigned int number = 0;
+	uint64_t hash = 0;
+
+	if (!p)
+		return;
+	k = &p->links[l->number];
+	if (p->mesh && k->current) {
+		hash = flow_hash(l->flow_key, packet->data, packet->len);
+		number = lane_place(l, k, hash);
+	}
+	if (number || p->home == l->number)
+		packet_for(l, k, packet, number, hash);
+	else if (l->handover_count == PACKET_BATCH)
+		lane_drop(l, DROP_QUEUE_FULL);
+	else
+		l->handovers[l->handover_count++] = (struct handover){ .packet = *packet, .peer = p };
+}
+
+void lane_from_tun(struct lane *l, struct instant now, struct packet *in, size_t count)
+{
+	l->now_us = now.mono_us;
 	for (size_t i = 0; i < count; i++)
-		if (!packet_out(l, now.mono_us, &in[i]))
-			return i;
-	return count;
+		packet_out(l, &in[i]);
 }
 
-size_t lane_from_lane(struct lane *l, struct instant now, const struct handover *in, size_t count)
+void lane_from_lane(struct lane *l, struct instant now, const struct handover *in, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		if (!(l->cut.begun ? packet_rest(l, &in[i].packet) : packet_for(l, in[i].peer, now.mono_us, &in[i].packet)))
-			return i;
-	return count;
+	l->now_us = now.mono_us;
+	for (size_t i = 0; i < count; i++) {
+		struct packet packet = in[i].packet;
+
+		packet.slot = NULL;	/* the other lane's */
+		packet_for(l, &in[i].peer->links[l->number], &packet, 0, 0);
+	}
 }
 
-/* Send the oldest packet that waits. False: the output is full. */
-static bool send_held(struct lane *l, struct lane_peer *p, struct keypair *k)
-{
-	struct held *h = p->held_first;
-	struct packet packet = { .data = h->room + PACKET_HEADROOM, .len = h->len, .vnet = h->vnet };
+/*
+ * What goes first: control messages and keepalives.
+ */
 
-	if (!seal_all(l, p, k, &packet, &h->cut))
-		return false;
-	unhold(p);
-	pool_give(h->pool, h);
-	return true;
-}
-
-/* Send what 'p' has waiting. False: the output is full. */
-static bool drain_peer(struct lane *l, struct lane_peer *p, int64_t now_us)
+static void seal_keepalive(struct lane *l, struct lane_link *k, struct subsession *s)
 {
 	uint8_t nothing[WG_PADDING];
-	struct keypair *k;
 
-	if (p->endpoint_loops || p->path.remote.addr.family == IP_NONE) {
-		p->want_keepalive = false;
-		return true;
+	lane_seal(l, k, 0, s, 0, nothing, 0);
+	lane_note(l, k, LANE_ANY_SENT);
+	k->events &= ~(unsigned int)LANE_RECEIVED_LAST;
+}
+
+/* Send the oldest control message that waits. False: the output is full. */
+static bool send_control(struct lane *l)
+{
+	struct lane_control *c = &l->controls_out[l->control_out_first];
+	struct lane_link *k = c->peer ? &c->peer->links[l->number] : NULL;
+	struct subsession *s = k ? lane_sealing(l, k, c->number) : NULL;
+	uint8_t room[MESH_MESSAGE_MAX + WG_PADDING];
+
+	if (!lane_has_room(l, sizeof(room)))
+		return false;
+	if (s && !c->peer->endpoint_loops && k->path.remote.addr.family != IP_NONE) {
+		memcpy(room, c->msg, c->len);
+		lane_seal(l, k, c->number, s, c->tos, room, c->len);
+		lane_note(l, k, LANE_ANY_SENT);
 	}
-	while (p->held_count || p->want_keepalive) {
-		k = sending_keypair(l, p, now_us);
-		if (!k) {
-			/* Whoever wants a keepalive sent wants a session first: the handshake ends with one. */
-			p->want_keepalive = false;
-			note(l, p, LANE_NEED_SESSION);
-			return true;
-		}
-		if (p->held_count) {
-			if (!send_held(l, p, k))
-				return false;
-		} else if (has_room(l, 0)) {
-			seal(l, p, k, nothing, 0);
-		} else {
-			return false;
-		}
-		p->want_keepalive = false;
-	}
+	l->control_out_first = (l->control_out_first + 1) % LANE_CONTROLS_OUT;
+	l->control_out_count--;
 	return true;
 }
 
-bool lane_drain(struct lane *l, struct instant now)
+/* Let go what waits for a session, if there is one, and send a keepalive that is wanted. False: the output is full. */
+static bool look_at(struct lane *l, struct lane_link *k)
 {
-	while (l->pending) {
-		struct lane_peer *p = l->pending;
+	bool waits = k->tin.items > 0;
 
-		if (!drain_peer(l, p, now.mono_us))
-			return true;
-		l->pending = p->pending_next;
-		p->pending = false;
+	if (k->peer->endpoint_loops || k->path.remote.addr.family == IP_NONE) {
+		k->want_keepalive = false;
+		return true;
 	}
-	return false;
+	if (!waits && !k->want_keepalive)
+		return true;
+	if (!lane_has_session(l, k)) {
+		/* Whoever wants a keepalive sent wants a session first: the handshake ends with one. */
+		k->want_keepalive = false;
+		lane_note(l, k, LANE_NEED_SESSION);
+		return true;
+	}
+	if (waits && !k->shaped) {
+		fq_tin_unblock(&l->queue, &k->tin, l->now_us, true);
+		/* It is sent in this very drain, and says as much as a keepalive - unless a shaper holds it back. */
+		if (lane_is_unshaped(l, k))
+			k->want_keepalive = false;
+	}
+	if (!k->want_keepalive)
+		return true;
+	if (!lane_has_room(l, 0))
+		return false;
+	seal_keepalive(l, k, &k->current->zero);
+	k->want_keepalive = false;
+	return true;
+}
+
+bool lane_drain(struct lane *l, struct instant now, uint32_t bytes)
+{
+	l->now_us = now.mono_us;
+	while (l->control_out_count)
+		if (!send_control(l))
+			return true;
+	while (l->pending) {
+		struct lane_link *k = l->pending;
+
+		if (!look_at(l, k))
+			return true;
+		l->pending = k->pending_next;
+		k->pending = false;
+	}
+	return lane_serve(l, bytes);
 }
 
 /*
  * In.
  */
 
-static void take_handshake(struct lane *l, const struct dgram *d)
+/* The outer ECN field, taken in (RFC 6040). False: the packet has to be dropped. */
+static bool take_ecn(struct lane *l, const struct lane_peer *p, uint8_t *data, uint8_t tos, uint8_t outer)
 {
-	struct lane_handshake *h;
+	uint8_t ecn;
 
-	if (!l->checker) {
-		drop(l, DROP_NO_IDENTITY);
-		return;
+	if (!p->ecn_in || !(outer & 3))
+		return true;
+	switch (ecn_decapsulate(tos & 3, outer & 3, &ecn)) {
+	case ECN_KEEP:
+		return true;
+	case ECN_CHANGE:
+		packet_set_ecn(data, ecn);
+		return true;
+	case ECN_DROP:
+		break;
 	}
-	/* A cookie reply has no MAC1: it authenticates by itself, later. */
-	if (d->data[0] != WG_COOKIE_REPLY && !cookie_mac1_valid(l->checker, d->data, d->len)) {
-		drop(l, DROP_BAD_MAC1);
-		return;
+	/* A meshd copies what is inside, so nobody may have marked this. Others have done it for years, and deliver it. */
+	if (p->mesh) {
+		lane_drop(l, DROP_ECN);
+		return false;
 	}
-	if (l->handshake_count == LANE_HANDSHAKES_MAX) {
-		drop(l, DROP_HANDSHAKE_QUEUE);
-		return;
-	}
-	h = &l->handshakes[(l->handshake_first + l->handshake_count++) % LANE_HANDSHAKES_MAX];
-	h->from = d->path;
-	h->len = d->len;
-	memcpy(h->msg, d->data, d->len);
-}
-
-bool lane_take_handshake(struct lane *l, struct lane_handshake *h, size_t *waiting)
-{
-	bool any;
-
-	lane_close(l);
-	any = l->handshake_count > 0;
-	*waiting = l->handshake_count;
-	if (any) {
-		*h = l->handshakes[l->handshake_first];
-		l->handshake_first = (l->handshake_first + 1) % LANE_HANDSHAKES_MAX;
-		l->handshake_count--;
-	}
-	lane_open(l);
-	return any;
+	l->ce_kept++;
+	return true;
 }
 
 /* The packet inside an authenticated message, checked and put into the output. */
-static void packet_in(struct lane *l, struct lane_peer *p, uint8_t *data, uint32_t len)
+static void packet_in(struct lane *l, struct lane_peer *p, uint8_t *data, uint32_t len, uint8_t outer)
 {
 	struct ip_view v;
 	void *owner;
 
 	if (!ip_view(&v, data, len)) {
-		drop(l, DROP_BAD_INNER);
+		lane_drop(l, DROP_BAD_INNER);
 		return;
 	}
 	owner = v.family == IP_V4 ? lpm_lookup4(l->allowed, v.src) : lpm_lookup6(l->allowed, v.src);
 	if (owner != p) {
-		drop(l, DROP_SOURCE);
+		lane_drop(l, DROP_SOURCE);
 		return;
 	}
+	if (!take_ecn(l, p, data, v.tos, outer))
+		return;
 	l->rx_packets++;
 	if (!merge_add(l->merge, data, v.len))
-		drop(l, DROP_TUN_WRITE);
-}
-
-/* What every authenticated message does to its peer's session. */
-static void authenticated(struct lane *l, struct lane_peer *p, struct keypair *k, const struct dgram *d)
-{
-	struct session_dropped dropped;
-
-	p->rx_bytes += d->len;
-	set_path(l, p, &d->path);
-	note(l, p, LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
-	if (!session_confirm(&p->session, k, &dropped))
-		return;
-	forget(l, &dropped);
-	note(l, p, LANE_CONFIRMED);
-	if (p->held_count)
-		kick(l, p);
+		lane_drop(l, DROP_TUN_WRITE);
 }
 
 /*
- * No keypair of ours: steering is a hint, and the index says whose it is. Once handed over it is not handed on.
+ * A sub-session comes from elsewhere. If it was where session 0 is then the peer as a whole has moved, most likely with its port, and what goes
+ * back should not wait until session 0 is heard from there.
+ */
+static void sub_roamed(struct lane *l, struct lane_link *k, const struct lane_sub *sub, const struct path_addr *to)
+{
+	if (!sub->heard_us || ip_addr_equal(&sub->path.remote.addr, &to->remote.addr) ||
+	    !ip_addr_equal(&sub->path.remote.addr, &k->path.remote.addr))
+		return;
+	k->path.local = to->local;
+	k->path.ifindex = to->ifindex;
+	k->path.remote.addr = to->remote.addr;
+	k->path.remote.scope = to->remote.scope;
+	lane_note(l, k, LANE_SUB_ROAMED);
+}
+
+/*
+ * Where an authenticated message came from is where answers go. Session 0 and the control sub-session have one way, the peer's endpoint;
+ * the others have each their own, and move that only by leaving the address they share with it.
+ */
+static void roam(struct lane *l, struct lane_link *k, unsigned int number, const struct dgram *d)
+{
+	struct lane_sub *sub;
+
+	if (number == 0 || number == SUB_SESSION_CONTROL) {
+		if (path_addr_equal(&k->path, &d->path))
+			return;
+		if (!endpoint_equal(&k->path.remote, &d->path.remote))
+			lane_note(l, k, LANE_ROAMED);
+		k->path = d->path;
+		return;
+	}
+	sub = &k->peer->subs[number];
+	sub_roamed(l, k, sub, &d->path);
+	sub->heard_us = l->now_us;
+	sub->ecn = d->tos & 3;
+	sub->port = d->port;
+	if (!path_addr_equal(&sub->path, &d->path))
+		sub->path = d->path;
+}
+
+/* What every authenticated message does to its peer's session. The other lanes are told of a confirmed keypair by the node. */
+static void authenticated(struct lane *l, struct keypair *pair, unsigned int number, const struct dgram *d)
+{
+	struct lane_peer *p = pair->owner;
+	struct lane_link *k = &p->links[l->number];
+
+	k->rx_bytes += d->len;
+	roam(l, k, number, d);
+	lane_note(l, k, LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
+	if (pair != k->next)
+		return;
+	k->current = k->next;
+	k->next = NULL;
+	lane_note(l, k, LANE_CONFIRMED);
+	lane_pend(l, k);
+}
+
+/*
+ * Another lane's: steering is a hint, and the index says whose it is. What is nobody's ends here; once handed over it is not handed on.
  */
 static void stray(struct lane *l, const struct dgram *d)
 {
-	unsigned int home = wg_index_lane(wg_data_receiver(d->data));
-
-	if (home == l->number || home >= l->lanes || l->stray_count == LANE_STRAYS_MAX)
-		drop(l, DROP_NO_INDEX);
+	if (l->stray_count == LANE_STRAYS_MAX)
+		lane_drop(l, DROP_NO_INDEX);
 	else
 		l->strays[l->stray_count++] = *d;
 }
 
-static void data_in(struct lane *l, int64_t now_us, const struct dgram *d)
+/* The sub-session a data message is sealed with. NULL: of none of ours; it was counted or put among the strays. */
+static struct subsession *find_sub(struct lane *l, const struct dgram *d, struct keypair **pair, unsigned int *number)
 {
-	struct keypair *k = u32map_get(&l->indices, wg_data_receiver(d->data));
+	uint32_t index = wg_data_receiver(d->data);
+	struct subsession *s;
+
+	if (lane_of_index(index, l->lanes) != l->number) {
+		stray(l, d);
+		return NULL;
+	}
+	*number = index & WG_INDEX_SUB_SESSION;
+	*pair = u32map_get(&l->indices, index & ~(uint32_t)WG_INDEX_SUB_SESSION);
+	s = *pair ? keypair_sub(*pair, *number) : NULL;
+	if (!s)
+		lane_drop(l, DROP_NO_INDEX);
+	return s;
+}
+
+/* What is inside an authenticated message. */
+static void inner_in(struct lane *l, struct keypair *pair, unsigned int number, const struct dgram *d, uint8_t *data, uint32_t len)
+{
+	struct lane_peer *p = pair->owner;
+
+	if (!len)
+		return;
+	if (!(data[0] >> 4)) {
+		lane_keep_control(l, p, number, d, data, len);
+		return;
+	}
+	lane_note(l, &p->links[l->number], LANE_DATA_RECEIVED);
+	packet_in(l, p, data, len, d->tos);
+}
+
+static void data_in(struct lane *l, const struct dgram *d)
+{
 	uint64_t counter = wg_data_counter(d->data);
 	uint8_t *sealed = d->data + WG_DATA_HEADER;
 	uint32_t len = d->len - WG_DATA_HEADER;
-	struct lane_peer *p;
+	struct keypair *pair = NULL;
+	unsigned int number = 0;
+	struct subsession *s = find_sub(l, d, &pair, &number);
 	enum keypair_advice advice;
 
-	if (!k) {
-		stray(l, d);
+	if (!s)
 		return;
-	}
-	p = k->owner;
-	advice = keypair_receiving(k, now_us);
+	advice = keypair_receiving(pair, l->now_us);
 	if (advice == KEYPAIR_EXPIRED || counter >= REJECT_AFTER_MESSAGES) {
-		drop(l, DROP_KEY_EXPIRED);
+		lane_drop(l, DROP_KEY_EXPIRED);
 		return;
 	}
-	if (!replay_is_new(&k->replay, counter)) {
-		drop(l, DROP_REPLAYED);
+	if (!replay_is_new(&s->replay, counter)) {
+		lane_drop(l, DROP_REPLAYED);
 		return;
 	}
-	if (!aead_open(k->opener, counter, sealed, sealed, len)) {
-		drop(l, DROP_FORGED);
+	if (!aead_open(s->opener, counter, sealed, sealed, len)) {
+		lane_drop(l, DROP_FORGED);
 		return;
 	}
-	replay_accept(&k->replay, counter);
-	authenticated(l, p, k, d);
+	replay_accept(&s->replay, counter);
+	authenticated(l, pair, number, d);
 	/* A late packet on the previous key says nothing about the one in use. */
-	if (advice == KEYPAIR_REKEY && k == p->session.current)
-		note(l, p, LANE_REKEY_RECEIVING);
-	len -= AEAD_TAG;
-	if (!len)
-		return;
-	note(l, p, LANE_DATA_RECEIVED);
-	packet_in(l, p, sealed, len);
+	if (advice == KEYPAIR_REKEY && pair == ((struct lane_peer *)pair->owner)->links[l->number].current)
+		lane_note(l, &((struct lane_peer *)pair->owner)->links[l->number], LANE_REKEY_RECEIVING);
+	inner_in(l, pair, number, d, sealed, len - AEAD_TAG);
 }
 
-static void message_in(struct lane *l, int64_t now_us, const struct dgram *d)
+static void message_in(struct lane *l, const struct dgram *d)
 {
 	switch (wg_classify(d->data, d->len)) {
 	case WG_DATA:
-		data_in(l, now_us, d);
+		data_in(l, d);
 		break;
 	case WG_INITIATION:
 	case WG_RESPONSE:
 	case WG_COOKIE_REPLY:
-		take_handshake(l, d);
+		lane_keep_handshake(l, d);
 		break;
 	default:
-		drop(l, DROP_NOT_WIREGUARD);
+		lane_drop(l, DROP_NOT_WIREGUARD);
 		break;
 	}
 }
 
 /* Each message of a GRO datagram is looked at by itself: nothing says that they belong together. */
-static void dgram_in(struct lane *l, int64_t now_us, const struct dgram *d)
+void lane_dgram_in(struct lane *l, const struct dgram *d)
 {
 	uint32_t step = d->segment ? d->segment : d->len;
 	struct dgram message = *d;
 
 	message.segment = 0;
 	if (!d->len)
-		drop(l, DROP_NOT_WIREGUARD);
+		lane_drop(l, DROP_NOT_WIREGUARD);
 	for (uint32_t at = 0; at < d->len; at += step) {
 		message.data = d->data + at;
 		message.len = d->len - at < step ? d->len - at : step;
-		message_in(l, now_us, &message);
+		message_in(l, &message);
 	}
+}
+
+void lane_begin_in(struct lane *l)
+{
+	if (l->merging)
+		return;
+	merge_begin(l->merge, &l->merge_options);
+	l->merging = true;
 }
 
 void lane_from_udp(struct lane *l, struct instant now, const struct dgram *in, size_t count)
 {
-	merge_begin(l->merge, &l->merge_options);
-	l->merging = true;
+	l->now_us = now.mono_us;
+	lane_begin_in(l);
 	for (size_t i = 0; i < count; i++)
-		dgram_in(l, now.mono_us, &in[i]);
+		lane_dgram_in(l, &in[i]);
 }
 
 /*
@@ -816,10 +714,16 @@ const struct lane_out *lane_out(struct lane *l)
 	return &l->out;
 }
 
+bool lane_out_any(const struct lane *l)
+{
+	return l->run_count || l->error_count || l->handover_count || l->stray_count || l->merging;
+}
+
 void lane_out_clear(struct lane *l)
 {
+	lane_free_spent(l);
 	l->run_count = 0;
-	l->run_peer = NULL;
+	l->run_link = NULL;
 	l->out_used = 0;
 	l->error_count = 0;
 	l->handover_count = 0;

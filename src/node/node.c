@@ -23,7 +23,7 @@
 struct node *node_new(const struct rng *rng, const struct log *log, unsigned int lanes)
 {
 	struct node *n = calloc(1, sizeof(*n));
-	uint8_t key[16];
+	uint8_t key[16], flow_key[16];
 
 	if (!n)
 		return NULL;
@@ -32,10 +32,11 @@ struct node *node_new(const struct rng *rng, const struct log *log, unsigned int
 	n->links = link_settings_default;
 	rng_fill(rng, key, sizeof(key));
 	rng_fill(rng, n->bucket_key, sizeof(n->bucket_key));
+	rng_fill(rng, flow_key, sizeof(flow_key));
 	n->lanes = calloc(lanes, sizeof(*n->lanes));
 	while (n->lanes && n->lane_count < lanes &&
-	       lane_init(&n->lanes[n->lane_count], n->lane_count, lanes, &n->allowed))
-		n->lane_count++;
+	       lane_init(&n->lanes[n->lane_count], n->lane_count, lanes, &n->allowed, flow_key))
+		n->lanes[n->lane_count++].shaper = &n->shaper;
 	if (n->lane_count < lanes || !ratelimit_init(&n->ratelimit, key)) {
 		node_free(n);
 		return NULL;
@@ -150,12 +151,15 @@ struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
+	/* The home lane of a peer: by turns, so that a few peers use all of them. */
+	if (!links_init(&p->data, n->next_home++ % n->lane_count, n->lane_count)) {
+		free(p);
+		return NULL;
+	}
 	memcpy(p->public_key, public_key, KEY_LEN);
 	noise_handshake_init(&p->handshake, &n->identity, public_key, NULL);
 	cookie_maker_init(&p->cookies, public_key);
 	rekey_init(&p->rekey);
-	/* The home lane of a peer: by turns, so that a few peers use all of them. */
-	p->data.home = n->next_home++ % n->lane_count;
 	p->position = n->peer_count;
 	n->peers[n->peer_count++] = p;
 	bucket_put(n, p);
@@ -165,7 +169,8 @@ struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
 void peer_free(struct node *n, struct peer *p)
 {
 	peer_forget_keys(n, p);
-	lane_remove_peer(peer_lane(n, p), &p->data);
+	links_done(n->lanes, n->lane_count, &p->data);
+	spread_done(p);
 	timers_unset(&n->timers, &p->timer);
 	bucket_remove(n, p);
 	n->peer_count--;
@@ -184,12 +189,24 @@ void peer_forget_keys(struct node *n, struct peer *p)
 		u32map_remove(&n->handshakes, p->handshake_index);
 	p->handshake_index = 0;
 	noise_handshake_clear(&p->handshake);
-	lane_clear_session(peer_lane(n, p), &p->data);
+	links_clear(n->lanes, n->lane_count, &p->data);
+	spread_forget(n, p);
 }
 
 void peer_rearm(struct node *n, struct peer *p)
 {
-	timers_set(&n->timers, &p->timer, n->up ? rekey_next(&p->rekey) : NEVER_US);
+	int64_t rekey_us = rekey_next(&p->rekey), spread_us = spread_next(p);
+
+	timers_set(&n->timers, &p->timer, !n->up ? NEVER_US : spread_us < rekey_us ? spread_us : rekey_us);
+}
+
+struct link_settings peer_settings(const struct node *n, const struct peer *p)
+{
+	struct link_settings settings = n->links;
+
+	settings.bandwidth_bps = 0;
+	link_settings_put(&settings, &p->link, p->link_bits);
+	return settings;
 }
 
 /*
@@ -212,6 +229,38 @@ static void take_sent(struct node *n, struct peer *p, unsigned int events, struc
 		rekey_data_sent(&p->rekey, now.mono_us, &n->rng);
 }
 
+static void set_loops(struct node *n, struct peer *p, bool loops)
+{
+	node_close_lanes(n);
+	p->data.endpoint_loops = loops;
+	node_open_lanes(n);
+}
+
+static void roamed(struct node *n, struct peer *p, struct instant now)
+{
+	p->endpoint_unchecked = true;
+	set_loops(n, p, false);
+	n->effects |= NODE_EFFECT_ENDPOINTS;
+	links_spread_path(n->lanes, n->lane_count, &p->data);
+	spread_moved(n, p, now);
+}
+
+/* Every lane that heard on the keypair says so: only the first is news. */
+static void confirmed(struct node *n, struct peer *p, struct instant now)
+{
+	const struct keypair *k;
+
+	links_confirm(n->lanes, n->lane_count, &p->data);
+	k = p->data.session.current;
+	if (!k || k->local_index == p->confirmed_index)
+		return;
+	p->confirmed_index = k->local_index;
+	rekey_handshake_complete(&p->rekey);
+	p->handshake_wall_ns = now.wall_ns;
+	n->handshakes_done++;
+	spread_session(n, p, now);
+}
+
 /* What the lane noticed about a peer becomes timer events; what the timers are left at is decided by the last packet. */
 static void take_events(struct node *n, struct peer *p, unsigned int events, struct instant now)
 {
@@ -224,16 +273,12 @@ static void take_events(struct node *n, struct peer *p, unsigned int events, str
 	}
 	if (events & (LANE_ANY_SENT | LANE_ANY_RECEIVED))
 		rekey_any_traversed(&p->rekey, now.mono_us);
-	if (events & LANE_CONFIRMED) {
-		rekey_handshake_complete(&p->rekey);
-		p->handshake_wall_ns = now.wall_ns;
-		n->handshakes_done++;
-	}
-	if (events & LANE_ROAMED) {
-		p->endpoint_unchecked = true;
-		lane_set_loops(peer_lane(n, p), &p->data, false);
-		n->effects |= NODE_EFFECT_ENDPOINTS;
-	}
+	if (events & LANE_CONFIRMED)
+		confirmed(n, p, now);
+	if (events & LANE_ROAMED)
+		roamed(n, p, now);
+	if (events & (LANE_DATA_SENT | LANE_DATA_RECEIVED | LANE_WANT_SUBS))
+		spread_traffic(n, p, events & LANE_WANT_SUBS, now);
 	if (events & LANE_REKEY_RECEIVING && !p->rekey.last_minute) {
 		p->rekey.last_minute = true;
 		events |= LANE_NEED_SESSION;
@@ -243,18 +288,52 @@ static void take_events(struct node *n, struct peer *p, unsigned int events, str
 	peer_rearm(n, p);
 }
 
+/*
+ * Where a lane believes the peer is now: not for the lane to say unless it is the peer's home. Where that has heard of it by itself it
+ * says so too, and knows the port.
+ */
+static void sub_roamed(struct node *n, struct peer *p, const struct lane_link *k, struct instant now)
+{
+	struct lane_link *home = peer_link(p);
+	bool news;
+
+	node_close_lanes(n);
+	news = k == home || !ip_addr_equal(&home->path.remote.addr, &k->path.remote.addr);
+	home->path = news ? k->path : home->path;
+	node_open_lanes(n);
+	if (news)
+		roamed(n, p, now);
+}
+
 static bool take_lane_events(struct node *n, struct instant now)
 {
-	struct lane_peer *data;
+	struct lane_link *k;
 	unsigned int events;
 	bool any = false;
 
 	for (unsigned int i = 0; n->up && i < n->lane_count; i++)
-		while ((data = lane_next_noted(&n->lanes[i], &events))) {
+		while ((k = lane_next_noted(&n->lanes[i], &events))) {
 			any = true;
-			take_events(n, container_of(data, struct peer, data), events, now);
+			if (events & LANE_SUB_ROAMED)
+				sub_roamed(n, container_of(k->peer, struct peer, data), k, now);
+			take_events(n, container_of(k->peer, struct peer, data), events, now);
 		}
 	return any;
+}
+
+/* Control messages of peers; a bounded number a turn. */
+static void take_controls(struct node *n, struct instant now)
+{
+	struct lane_control c;
+	int taken = 0;
+
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		while (taken < NODE_CONTROLS_A_TURN && lane_take_control(&n->lanes[i], &c)) {
+			taken++;
+			if (n->up)
+				spread_control(n, &c, now);
+		}
+	n->more_handshakes |= taken == NODE_CONTROLS_A_TURN;
 }
 
 struct path_addr peer_path(struct node *n, struct peer *p)
@@ -263,7 +342,7 @@ struct path_addr peer_path(struct node *n, struct peer *p)
 	struct path_addr path;
 
 	lane_close(l);
-	path = p->data.path;
+	path = peer_link(p)->path;
 	lane_open(l);
 	return path;
 }
@@ -272,7 +351,25 @@ static void give_up(struct node *n, struct peer *p)
 {
 	log_debug(&n->log, "peer %s: no answer after %d attempts, giving up",
 		  p->name[0] ? p->name : "(unnamed)", REKEY_ATTEMPTS_MAX + 1);
-	lane_drop_held(peer_lane(n, p), &p->data, DROP_NO_SESSION);
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		lane_drop_held(&n->lanes[i], &p->data.links[i], DROP_NO_SESSION, true);
+}
+
+static void forget_local(const struct node *n, struct path_addr *path)
+{
+	if (ip_prefix_covers(&n->listen_prefix, &path->local))
+		return;
+	path->local = (struct ip_addr){ 0 };
+	path->ifindex = 0;
+}
+
+void peer_forget_local(struct node *n, struct peer *p)
+{
+	node_close_lanes(n);
+	forget_local(n, &peer_link(p)->path);
+	for (unsigned int i = 1; i <= p->data.sub_count; i++)
+		forget_local(n, &p->data.subs[i].path);
+	node_open_lanes(n);
 }
 
 static void act(struct node *n, struct peer *p, unsigned int actions, struct instant now)
@@ -285,11 +382,11 @@ static void act(struct node *n, struct peer *p, unsigned int actions, struct ins
 		peer_retry(n, p, now);
 	if (actions & REKEY_INITIATE) {
 		/* Silence: perhaps the local address is the trouble, so let the kernel choose anew. */
-		lane_forget_local(peer_lane(n, p), &p->data);
+		peer_forget_local(n, p);
 		peer_initiate(n, p, now);
 	}
 	if (actions & REKEY_KEEPALIVE)
-		lane_want_keepalive(peer_lane(n, p), &p->data);
+		lane_want_keepalive(peer_lane(n, p), peer_link(p));
 }
 
 static void run_timers(struct node *n, struct instant now)
@@ -300,21 +397,34 @@ static void run_timers(struct node *n, struct instant now)
 		struct peer *p = container_of(t, struct peer, timer);
 
 		act(n, p, rekey_expire(&p->rekey, now.mono_us), now);
+		spread_expire(n, p, now);
 		peer_rearm(n, p);
 	}
 }
 
-static void sample_rate(struct peer *p, int64_t now_us)
+/* Bytes of data in all lanes. */
+static void data_bytes(const struct node *n, const struct peer *p, uint64_t *rx, uint64_t *tx)
 {
-	uint64_t elapsed_us = (uint64_t)(now_us - p->rate_us);
+	*rx = *tx = 0;
+	for (unsigned int i = 0; i < n->lane_count; i++) {
+		*rx += p->data.links[i].rx_bytes;
+		*tx += p->data.links[i].tx_bytes;
+	}
+}
+
+static void sample_rate(const struct node *n, struct peer *p, int64_t now_us)
+{
+	uint64_t elapsed_us = (uint64_t)(now_us - p->rate_us), rx, tx;
+
+	data_bytes(n, p, &rx, &tx);
 
 	if (p->rate_us && elapsed_us) {
-		p->rx_rate = (p->data.rx_bytes - p->rate_rx_bytes) * (uint64_t)US_PER_S / elapsed_us;
-		p->tx_rate = (p->data.tx_bytes - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+		p->rx_rate = (rx - p->rate_rx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+		p->tx_rate = (tx - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
 	}
 	p->rate_us = now_us;
-	p->rate_rx_bytes = p->data.rx_bytes;
-	p->rate_tx_bytes = p->data.tx_bytes;
+	p->rate_rx_bytes = rx;
+	p->rate_tx_bytes = tx;
 }
 
 /* Only ever in turns that happen anyway: an idle node is not woken for statistics. */
@@ -325,7 +435,7 @@ static void sample_rates(struct node *n, int64_t now_us)
 	n->rates_us = now_us;
 	node_close_lanes(n);
 	for (size_t i = 0; i < n->peer_count; i++)
-		sample_rate(n->peers[i], now_us);
+		sample_rate(n, n->peers[i], now_us);
 	node_open_lanes(n);
 }
 
@@ -334,6 +444,7 @@ bool node_turn(struct node *n, struct instant now)
 	bool any;
 
 	node_take_handshakes(n, now);
+	take_controls(n, now);
 	any = take_lane_events(n, now);
 	run_timers(n, now);
 	/* A timer's keepalive, or a packet of this batch, may have asked for a session. */
@@ -350,7 +461,7 @@ static bool lanes_have_work(const struct node *n)
 	for (unsigned int i = 0; i < n->lane_count; i++) {
 		const struct lane *l = &n->lanes[i];
 
-		if (!l->gate.close && (l->handshake_count || l->pending || (n->up && l->noted)))
+		if (!l->gate.close && (l->handshake_count || l->control_count || (n->up && l->noted)))
 			return true;
 	}
 	return n->more_handshakes;
@@ -358,7 +469,17 @@ static bool lanes_have_work(const struct node *n)
 
 int64_t node_deadline(const struct node *n)
 {
-	return lanes_have_work(n) ? 0 : timers_next(&n->timers);
+	int64_t next_us = timers_next(&n->timers);
+
+	if (lanes_have_work(n))
+		return 0;
+	for (unsigned int i = 0; i < n->lane_count; i++) {
+		const struct lane *l = &n->lanes[i];
+
+		if (!l->gate.close && lane_due_us(l) < next_us)
+			next_us = lane_due_us(l);
+	}
+	return next_us;
 }
 
 size_t node_out(struct node *n, struct dgram **dgrams)
@@ -387,9 +508,9 @@ unsigned int node_effects(struct node *n)
 static void peer_up(struct node *n, struct peer *p)
 {
 	if (p->rekey.persistent_s)
-		lane_want_keepalive(peer_lane(n, p), &p->data);
+		lane_want_keepalive(peer_lane(n, p), peer_link(p));
 	else
-		lane_kick(peer_lane(n, p), &p->data);
+		lane_kick(peer_lane(n, p), peer_link(p));
 }
 
 void node_set_up(struct node *n, bool up, struct instant now)
@@ -407,8 +528,10 @@ void node_set_up(struct node *n, bool up, struct instant now)
 			peer_up(n, p);
 			continue;
 		}
-		lane_drop_held(peer_lane(n, p), &p->data, DROP_NO_SESSION);
-		lane_quiet(peer_lane(n, p), &p->data);
+		for (unsigned int l = 0; l < n->lane_count; l++) {
+			lane_drop_held(&n->lanes[l], &p->data.links[l], DROP_NO_SESSION, false);
+			lane_quiet(&n->lanes[l], &p->data.links[l]);
+		}
 		peer_forget_keys(n, p);
 		rekey_stop(&p->rekey);
 		timers_unset(&n->timers, &p->timer);
@@ -452,7 +575,7 @@ void node_set_endpoint_loop(struct node *n, const uint8_t public_key[KEY_LEN], b
 
 	if (!p || p->data.endpoint_loops == loops)
 		return;
-	lane_set_loops(peer_lane(n, p), &p->data, loops);
+	set_loops(n, p, loops);
 	if (!loops && n->up)
 		peer_up(n, p);
 }
@@ -468,7 +591,7 @@ void node_forget_local_addresses(struct node *n)
 {
 	node_close_lanes(n);
 	for (size_t i = 0; i < n->peer_count; i++)
-		lane_forget_local(peer_lane(n, n->peers[i]), &n->peers[i]->data);
+		peer_forget_local(n, n->peers[i]);
 	node_open_lanes(n);
 }
 
@@ -512,7 +635,12 @@ void node_info(const struct node *n, struct node_info *info)
 		info->tx_packets += n->lanes[i].tx_packets;
 		for (int j = 0; j < DROP_REASONS; j++)
 			info->drops[j] += n->lanes[i].drops[j];
+		info->marked_out += n->lanes[i].marked_out;
+		info->marked_in += n->lanes[i].marked_in;
+		info->ce_kept += n->lanes[i].ce_kept;
 	}
+	info->ports = n->port_count;
+	info->subs_lost = n->subs_lost;
 	info->handshakes_sent = n->handshakes_sent;
 	info->handshakes_received = n->handshakes_received;
 	info->handshakes_done = n->handshakes_done;
@@ -525,18 +653,19 @@ void node_lane_packets(const struct node *n, unsigned int lane, uint64_t *rx, ui
 }
 
 /* The last sample while it is fresh; later what has come since, over the time since. */
-static void rates_of(const struct peer *p, int64_t now_us, struct peer_info *info)
+static void rates_of(const struct node *n, const struct peer *p, int64_t now_us, struct peer_info *info)
 {
-	uint64_t elapsed_us = (uint64_t)(now_us - p->rate_us);
+	uint64_t elapsed_us = (uint64_t)(now_us - p->rate_us), rx, tx;
 
+	data_bytes(n, p, &rx, &tx);
 	if (!p->rate_us)
 		return;
 	info->rx_rate = p->rx_rate;
 	info->tx_rate = p->tx_rate;
 	if (elapsed_us < 3 * (uint64_t)US_PER_S)
 		return;
-	info->rx_rate = (p->data.rx_bytes - p->rate_rx_bytes) * (uint64_t)US_PER_S / elapsed_us;
-	info->tx_rate = (p->data.tx_bytes - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+	info->rx_rate = (rx - p->rate_rx_bytes) * (uint64_t)US_PER_S / elapsed_us;
+	info->tx_rate = (tx - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
 }
 
 /* The length of the configured prefix, if the peer has not gone out of it. */
@@ -544,7 +673,26 @@ static uint8_t prefix_len_in_use(const struct peer *p)
 {
 	struct ip_prefix prefix = { .addr = p->endpoint_addr, .len = p->endpoint_prefix_len };
 
-	return prefix.len && ip_prefix_covers(&prefix, &p->data.path.remote.addr) ? prefix.len : 0;
+	return prefix.len && ip_prefix_covers(&prefix, &peer_link(p)->path.remote.addr) ? prefix.len : 0;
+}
+
+/* What there is to tell of queue and sub-sessions. */
+static void peer_flows(const struct node *n, const struct peer *p, int64_t now_us, struct peer_info *info)
+{
+	info->mesh = p->data.mesh;
+	info->sub_sessions = p->data.mesh ? p->spread.max : 0;
+	info->sub_opened = p->data.sub_count;
+	info->sub_usable = spread_usable(n, p);
+	info->sub_busy = info->sub_usable;
+	info->opener = p->spread.opener;
+	info->behind_nat = p->spread.natted;
+	info->ecn_out = p->data.ecn_out != LANE_ECN_NONE;
+	info->ecn_bleached = p->spread.bleached;
+	info->ecn_untrusted = p->spread.ce_seen >= SPREAD_CE_MIN || p->spread.they_see_ce;
+	for (unsigned int i = 0; i < n->lane_count; i++) {
+		info->queued += p->data.links[i].tin.items;
+		info->sub_busy -= flow_slots_free(&p->data.links[i].slots, now_us);
+	}
 }
 
 bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_info *info)
@@ -559,19 +707,21 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	memcpy(info->psk, p->handshake.psk, KEY_LEN);
 	info->name = p->name;
 	info->endpoint_name = p->endpoint_name;
-	info->path = p->data.path;
+	info->path = peer_link(p)->path;
 	info->endpoint_prefix_len = prefix_len_in_use(p);
 	info->link = p->link;
 	info->link_bits = p->link_bits;
 	info->endpoint_loops = p->data.endpoint_loops;
 	info->handshake_wall_ns = p->handshake_wall_ns;
-	info->rx_bytes = p->rx_bytes + p->data.rx_bytes;
-	info->tx_bytes = p->tx_bytes + p->data.tx_bytes;
-	rates_of(p, now.mono_us, info);
+	data_bytes(n, p, &info->rx_bytes, &info->tx_bytes);
+	info->rx_bytes += p->rx_bytes;
+	info->tx_bytes += p->tx_bytes;
+	rates_of(n, p, now.mono_us, info);
 	info->keepalive_s = p->rekey.persistent_s;
-	info->waiting = p->data.held_count;
+	info->waiting = peer_link(p)->tin.blocked && !peer_link(p)->shaped ? peer_link(p)->tin.items : 0;
 	info->has_session = p->data.session.current &&
-			    keypair_sending(p->data.session.current, now.mono_us) != KEYPAIR_EXPIRED;
+			    keypair_sending(p->data.session.current, &p->data.session.current->zero, now.mono_us) != KEYPAIR_EXPIRED;
+	peer_flows(n, p, now.mono_us, info);
 	return true;
 }
 
@@ -592,4 +742,18 @@ void node_peer_allowed(const struct node *n, size_t i,
 	p = n->peers[i];
 	for (uint32_t k = 0; k < p->allowed_count; k++)
 		visit(ctx, &n->allowed_list[p->allowed_first + k]);
+}
+
+unsigned int node_ports_wanted(const struct node *n)
+{
+	return n->ports_wanted;
+}
+
+void node_set_ports(struct node *n, const uint16_t *numbers, unsigned int count, struct instant now)
+{
+	for (unsigned int i = 0; i < count && i + 1 < SUB_SESSIONS; i++)
+		n->ports[i + 1] = numbers[i];
+	n->port_count = count;
+	n->ports_failed = count < n->ports_wanted;
+	spread_ports(n, now);
 }

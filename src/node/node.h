@@ -34,6 +34,7 @@ enum node_effect {
 	NODE_EFFECT_ENDPOINTS = 1,	/* some endpoint changed: ask node_next_unchecked() for them */
 	NODE_EFFECT_TIMESTAMP = 2,	/* node_timestamp() moved past what was saved */
 	NODE_EFFECT_ALLOWED = 4,	/* allowed IPs changed */
+	NODE_EFFECT_PORTS = 8,		/* more sockets for sub-sessions are wanted: node_ports_wanted(), node_set_ports() */
 };
 
 /* NULL: no memory. 'rng' and 'log' are copied. 'lanes' is 1 to LANES_MAX. */
@@ -66,6 +67,13 @@ void node_set_mtu(struct node *n, uint32_t mtu);
 
 /* Where the sockets listen: what the change said, or what the kernel chose for port 0. */
 void node_set_listen_port(struct node *n, uint16_t port);
+
+/*
+ * How many sockets P_1.. for sub-sessions shall be open, and how many are, with their port numbers ('numbers' from P_1 on). Fewer than
+ * wanted: no more can be had.
+ */
+unsigned int node_ports_wanted(const struct node *n);
+void node_set_ports(struct node *n, const uint16_t *numbers, unsigned int count, struct instant now);
 
 /* Run timers, waiting handshakes (a bounded number a turn) and what the lanes noticed. Returns whether they noticed anything. */
 bool node_turn(struct node *n, struct instant now);
@@ -117,6 +125,10 @@ struct node_info {
 	size_t peer_count;
 	uint64_t rx_packets, tx_packets;		/* inner packets, as the TUN saw them */
 	uint64_t drops[DROP_REASONS];
+	uint64_t marked_out, marked_in;			/* packets our queues set CE on, going out and coming in */
+	uint64_t ce_kept;				/* CE outside, Not-ECT inside, delivered as it was */
+	unsigned int ports;				/* sockets for sub-sessions that are open */
+	uint64_t subs_lost;				/* sub-sessions that were not heard any more, and given up */
 	uint64_t handshakes_sent, handshakes_received, handshakes_done;
 };
 
@@ -135,6 +147,14 @@ struct peer_info {
 	unsigned int link_bits;		/* ...are these of it, out of CHANGE_PEER_LINK */
 	size_t waiting;			/* packets that wait for a session */
 	bool has_session;		/* a key that can send */
+	size_t queued;			/* packets in the queue, those included */
+	bool mesh;			/* it is a meshd... */
+	unsigned int sub_sessions;	/* ...and so many sub-sessions may be open to it; */
+	unsigned int sub_opened, sub_usable, sub_busy;	/* so many are, are heard, and have a flow */
+	bool opener, behind_nat;	/* we open them; we are behind a NAT, as the peer sees it */
+	bool ecn_out;			/* the outer header carries ECN */
+	bool ecn_untrusted;		/* the path marks what must not be marked: ECN is not used on it */
+	bool ecn_bleached;		/* the path takes ECT away: nobody can mark on it */
 };
 
 void node_info(const struct node *n, struct node_info *info);

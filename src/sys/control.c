@@ -112,7 +112,7 @@ static bool answer_error(struct client *c, const char *why)
 	return pack_answer(c, &r);
 }
 
-static bool answer_status(struct client *c)
+static bool answer_status(struct client *c, const Meshd__StatusRequest *request)
 {
 	struct control_handler *h = &c->server->handler;
 	Meshd__Response r = MESHD__RESPONSE__INIT;
@@ -122,7 +122,7 @@ static bool answer_status(struct client *c)
 	if (!r.status)
 		return false;
 	meshd__status__init(r.status);
-	ok = h->status(h->ctx, r.status) && pack_answer(c, &r);
+	ok = h->status(h->ctx, request->sub_sessions, r.status) && pack_answer(c, &r);
 	meshd__status__free_unpacked(r.status, NULL);
 	return ok || answer_error(c, "the status does not fit into memory or a message");
 }
@@ -153,7 +153,7 @@ static bool answer(struct client *c)
 		return false;
 	switch (q->kind_case) {
 	case MESHD__REQUEST__KIND_STATUS:
-		ok = answer_status(c);
+		ok = answer_status(c, q->status);
 		break;
 	case MESHD__REQUEST__KIND_DOWN:
 		c->down = true;

@@ -26,9 +26,9 @@ struct control_handler {
 	/*
 	 * Fill 's', which is initialised and empty. Everything put there is allocated with malloc() and passes to control,
 	 * which frees it with the generated meshd__status__free_unpacked() - also after false, which says that memory
-	 * is short. status_fill() (sys/status.h) does just that.
+	 * is short. status_fill() (sys/status.h) does just that. 'sub_sessions': the peers' are asked for.
 	 */
-	bool (*status)(void *ctx, Meshd__Status *s);
+	bool (*status)(void *ctx, bool sub_sessions, Meshd__Status *s);
 
 	/* Take the interface down. Called when the answer is sent; may call control_close(). */
 	void (*down)(void *ctx);

@@ -111,6 +111,26 @@ static void save_stamp(struct daemon *d)
 	node_timestamp_saved(d->node, stamp);
 }
 
+/* Sockets for sub-sessions. Workers watch them before anybody is told of their ports. */
+static void open_ports(struct daemon *d)
+{
+	uint16_t numbers[UDP_PORTS_MAX];
+	int error;
+
+	if (!d->workers || !udp_is_open(&d->udp))
+		return;
+	node_close_lanes(d->node);
+	error = udp_open_ports(&d->udp, node_ports_wanted(d->node));
+	node_open_lanes(d->node);
+	if (error)
+		log_warning(&d->o.log, "%s: no more than %u sockets for sub-sessions can be had: %s", d->o.name,
+			    d->udp.port_count, strerror(-error));
+	workers_watch_ports(d->workers);
+	for (unsigned int i = 0; i < d->udp.port_count; i++)
+		numbers[i] = d->udp.ports[i + 1].number;
+	node_set_ports(d->node, numbers, d->udp.port_count, clock_now());
+}
+
 void daemon_effects(struct daemon *d)
 {
 	unsigned int effects = node_effects(d->node);
@@ -119,6 +139,8 @@ void daemon_effects(struct daemon *d)
 		check_endpoints(d);
 	if (effects & NODE_EFFECT_TIMESTAMP)
 		save_stamp(d);
+	if (effects & NODE_EFFECT_PORTS)
+		open_ports(d);
 }
 
 static void rearm(struct daemon *d, struct instant now)
@@ -374,11 +396,11 @@ static void add_address(void *ctx, const struct ip_prefix *a)
 	v[list->count++] = *a;
 }
 
-static bool control_status(void *ctx, Meshd__Status *s)
+static bool control_status(void *ctx, bool sub_sessions, Meshd__Status *s)
 {
 	struct daemon *d = ctx;
 	struct address_list list = { 0 };
-	struct status_facts facts = { .name = d->o.name, .start_us = d->start_us };
+	struct status_facts facts = { .name = d->o.name, .start_us = d->start_us, .sub_sessions = sub_sessions };
 	bool ok;
 
 	if (d->tun.ifindex)
@@ -541,9 +563,19 @@ static unsigned int least(unsigned int a, unsigned int b)
 	return a < b ? a : b;
 }
 
+static unsigned int workers_useful(const struct config *c, unsigned int half)
+{
+	unsigned int peers = c->change.peer_count > 1 ? (unsigned int)c->change.peer_count : 1;
+	bool spread = c->change.links.flow_sessions && c->change.spread != SPREAD_OFF;
+
+	return spread && peers < half ? half : peers;
+}
+
 /*
- * Workers and offloads as the config wants them. By itself it takes no more workers than there are peers: a peer's session is one
- * lane's, and a lane without a peer could only read for others (measured: 5 % slower than one lane alone).
+ * Workers and offloads as the config wants them. By itself it takes no more workers than there are peers: without sub-sessions a peer is
+ * one lane's, and a lane without a peer could only read for others (measured: 5 % slower than one lane alone). With them one peer's
+ * flows use all lanes, but the kernel's part and who sends and receives want CPUs, too: half of them is ours (measured on two: a second
+ * lane for one peer makes a gigabyte dearer, and the quiet wait longer).
  */
 static void choose_workers(struct daemon *d)
 {
@@ -553,7 +585,7 @@ static void choose_workers(struct daemon *d)
 	if (c && c->workers)
 		count = c->workers;
 	else if (c)
-		count = least(count, c->change.peer_count > 1 ? (unsigned int)c->change.peer_count : 1);
+		count = least(count, workers_useful(c, cpus_allowed() / 2));
 	d->worker_count = count;
 	d->offloads = c ? c->offloads : OFFLOAD_ALL;
 }

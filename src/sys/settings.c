@@ -229,7 +229,14 @@ static int shape_interface(struct daemon *d, const struct config *c, const struc
 		error = iface_set_mtu_up(&d->iface, c, endpoints, endpoint_count, d->udp.fwmark, &mtu, why);
 	if (!error)
 		error = iface_set_routes(&d->iface, c, allowed, allowed_count, d->mark, why);
-	return error;
+	if (!error)
+		error = iface_set_listen_prefix(&d->iface, &c->change.listen_prefix, why);
+	if (error)
+		return error;
+	node_close_lanes(d->node);
+	udp_set_listen_prefix(&d->udp, &c->change.listen_prefix);
+	node_open_lanes(d->node);
+	return 0;
 }
 
 /*

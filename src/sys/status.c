@@ -16,6 +16,7 @@
 #include "base/offloads.h"
 #include "crypto/aead.h"
 #include "crypto/key.h"
+#include "node/flows.h"
 #include "node/node.h"
 
 #ifdef HAVE_CONFIG_H
@@ -159,6 +160,11 @@ static bool fill_interface(const struct node_info *info, Meshd__Status *out)
 	out->handshakes_sent = info->handshakes_sent;
 	out->handshakes_received = info->handshakes_received;
 	out->handshakes_done = info->handshakes_done;
+	out->marked_sent = info->marked_out;
+	out->marked_received = info->marked_in;
+	out->ce_kept = info->ce_kept;
+	out->sockets = info->ports;
+	out->sub_sessions_lost = info->subs_lost;
 	if (info->has_key && !set_key(&out->public_key, info->public_key))
 		return false;
 	return fill_drops(info, out);
@@ -194,15 +200,70 @@ static void add_allowed(void *ctx, const struct ip_prefix *p)
 		f->peer->allowed_ips[f->peer->n_allowed_ips++] = copy;
 }
 
-static bool fill_path(const struct path_addr *path, Meshd__Peer *p)
+static bool fill_path(const struct path_addr *path, char **remote, char **local)
 {
-	char remote[ENDPOINT_TEXT_MAX], local[ADDR_TEXT_MAX];
+	char text[ENDPOINT_TEXT_MAX];
 
 	if (path->remote.addr.family == IP_NONE)
 		return true;
-	if (!set_string(&p->endpoint, endpoint_format(&path->remote, remote)))
+	if (!set_string(remote, endpoint_format(&path->remote, text)))
 		return false;
-	return path->local.family == IP_NONE || set_string(&p->local_address, ip_addr_format(&path->local, local));
+	return path->local.family == IP_NONE || set_string(local, ip_addr_format(&path->local, text));
+}
+
+static void fill_flows(const struct peer_info *info, Meshd__Peer *p)
+{
+	p->mesh = info->mesh;
+	p->sub_sessions_max = info->sub_sessions;
+	p->sub_sessions_open = info->sub_opened;
+	p->sub_sessions_usable = info->sub_usable;
+	p->sub_sessions_busy = info->sub_busy;
+	p->opener = info->opener;
+	p->behind_nat = info->behind_nat;
+	p->ecn = info->ecn_out;
+	p->ecn_untrusted = info->ecn_untrusted;
+	p->ecn_bleached = info->ecn_bleached;
+	p->queued = (uint32_t)info->queued;
+}
+
+static bool fill_sub_session(const struct flow_info *f, Meshd__SubSession *m)
+{
+	m->number = f->number;
+	m->lane = f->lane;
+	m->local_port = f->local_port;
+	m->flow_label = f->label;
+	m->usable = f->usable;
+	m->flows = f->flows;
+	m->own = f->own;
+	m->idle_us = f->idle_us;
+	m->heard_us = f->heard_us;
+	return fill_path(&f->path, &m->remote, &m->local_address);
+}
+
+/* The i-th peer's, as far as there is room for them: '*room' of them. */
+static bool fill_sub_sessions(const struct node *n, size_t i, struct instant now, size_t *room, Meshd__Status *out, Meshd__Peer *p)
+{
+	struct flow_info flows[FLOWS_A_PEER];
+	size_t count = node_flows(n, i, now, flows), taken = count < *room ? count : *room;
+
+	*room -= taken;
+	out->sub_sessions_left_out += (uint32_t)(count - taken);
+	if (!taken)
+		return true;
+	p->sub_sessions = calloc(taken, sizeof(*p->sub_sessions));
+	if (!p->sub_sessions)
+		return false;
+	for (size_t k = 0; k < taken; k++) {
+		Meshd__SubSession *m = malloc(sizeof(*m));
+
+		if (!m)
+			return false;
+		meshd__sub_session__init(m);
+		p->sub_sessions[p->n_sub_sessions++] = m;
+		if (!fill_sub_session(&flows[k], m))
+			return false;
+	}
+	return true;
 }
 
 static bool fill_peer(const struct node *n, size_t i, const struct peer_info *info, Meshd__Peer *p)
@@ -219,13 +280,15 @@ static bool fill_peer(const struct node *n, size_t i, const struct peer_info *in
 	p->waiting = (uint32_t)info->waiting;
 	p->has_session = info->has_session;
 	p->has_psk = !crypto_is_zero(info->psk, KEY_LEN);
+	fill_flows(info, p);
 	node_peer_allowed(n, i, add_allowed, &allowed);
 	return !allowed.failed && set_key(&p->public_key, info->public_key) && set_string(&p->name, info->name) &&
-	       set_string(&p->endpoint_name, info->endpoint_name) && fill_path(&info->path, p);
+	       set_string(&p->endpoint_name, info->endpoint_name) && fill_path(&info->path, &p->endpoint, &p->local_address);
 }
 
-static bool fill_peers(const struct node *n, size_t count, struct instant now, Meshd__Status *out)
+static bool fill_peers(const struct node *n, size_t count, const struct status_facts *f, struct instant now, Meshd__Status *out)
 {
+	size_t room = STATUS_SUB_SESSIONS_MAX;
 	struct peer_info info;
 	bool ok = true;
 
@@ -242,7 +305,7 @@ static bool fill_peers(const struct node *n, size_t count, struct instant now, M
 			break;
 		meshd__peer__init(p);
 		out->peers[out->n_peers++] = p;
-		ok = fill_peer(n, i, &info, p);
+		ok = fill_peer(n, i, &info, p) && (!f->sub_sessions || fill_sub_sessions(n, i, now, &room, out, p));
 	}
 	crypto_wipe(&info, sizeof(info));
 	return ok;
@@ -256,6 +319,6 @@ bool status_fill(const struct node *n, const struct status_facts *f, struct inst
 	node_info(n, &info);
 	crypto_wipe(info.private_key, sizeof(info.private_key));
 	ok = fill_daemon(f, now, out) && fill_addresses(f, out) && fill_offloads(f, out) && fill_lanes(n, f, out) && fill_interface(&info, out) &&
-	     fill_peers(n, info.peer_count, now, out);
+	     fill_peers(n, info.peer_count, f, now, out);
 	return ok;
 }

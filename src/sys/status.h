@@ -12,6 +12,10 @@
 
 struct node;
 
+enum {
+	STATUS_SUB_SESSIONS_MAX = 65536,	/* in one answer, some 5 MiB; more are left out, and counted */
+};
+
 /* What the daemon knows and the node does not. Only looked at during the call. */
 struct status_facts {
 	const char *name;			/* of the interface */
@@ -20,6 +24,7 @@ struct status_facts {
 	size_t address_count;
 	unsigned int offloads;			/* in force (base/offloads.h) */
 	bool one_queue;				/* several lanes, one TUN queue */
+	bool sub_sessions;			/* fill the peers' sub-sessions, too */
 	unsigned int lane_count;
 	struct status_lane {
 		uint64_t handed_over, strays;

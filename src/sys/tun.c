@@ -52,7 +52,10 @@ static int open_clone(void)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	return fd < 0 ? -errno : fd;
+	/* Where others may not even open it, the remedy is the same as for a missing capability. */
+	if (fd < 0)
+		return errno == EACCES ? -EPERM : -errno;
+	return fd;
 }
 
 /* Make the device, or without IFF_TUN_EXCL one more queue of it, on an open /dev/net/tun. */

@@ -18,6 +18,7 @@
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ enum {
 	SEGMENTS_PROBED = 127,		/* then 128, since 6.9 and in later stable ones */
 	RECEIVE_HOT_BYTES = 128 << 10,	/* what a receive shall bring at most, so that it is still in the cache when opened */
 	VLEN_MIN = 2,
+	FILES_SPARE = 16,		/* descriptors that ports leave to others: the control socket's clients above all */
 };
 
 void udp_init(struct udp *u)
@@ -296,6 +298,14 @@ int udp_open(struct udp *u, uint16_t port, uint32_t fwmark, unsigned int lanes, 
 	return 0;
 }
 
+/* Whether a descriptor is among the last there are. */
+static bool is_scarce(int fd)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_NOFILE, &limit) && (rlim_t)fd + FILES_SPARE >= limit.rlim_cur;
+}
+
 /* One port more, with what offloads the listen port could have when it was opened. */
 static int open_port(struct udp *u, struct udp_port *p)
 {
@@ -304,6 +314,8 @@ static int open_port(struct udp *u, struct udp_port *p)
 	for (int i = 0; i < PORT_TRIES && error == -EADDRINUSE; i++) {
 		p->number = 0;
 		error = open_pair(&p->fd4, &p->fd6, &p->number, u->fwmark);
+		if (!error && (is_scarce(p->fd4) || is_scarce(p->fd6)))
+			error = -EMFILE;
 		if (error)
 			close_pair(&p->fd4, &p->fd6);
 	}

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's life: sleep until its TUN queue, a socket or its doorbell has something; take a batch, give it to the lane, send
+ * A worker's life: sleep until its TUN queue, a socket or its doorbell has something; read what there is; give it to the lane, send
  * what comes out, hand over what is another's; and before it sleeps again tell the control thread if there is something to
  * think about.
  *
- * Ownership. A batch read from the TUN lies in one of the worker's READERS readers. When some of its packets belong to other
- * lanes, they get a pointer to the batch through their ring and the reader stays theirs until the last of them has counted
- * itself off; the worker goes on with another. If all are out it stops reading: the queue in front of the TUN is then the
- * kernel's. Nothing is copied but a datagram that was steered to the wrong lane, which is rare and counted.
+ * While there is little to do everything is done as it is read. A turn has a credit for that; when it is used up - so more comes than
+ * one turn can deal with - the rest is read all the same, and waits in the lane's queues, not in the kernel's. At the end of a turn, before
+ * the worker would sleep, a bounded part of the queues is served, and the next turn begins with reading again. So nothing waits
+ * where nobody manages it, and a packet of a quiet flow waits for one turn at most.
+ *
+ * Below the queue everything is short: while more than about a millisecond's worth lies unsent in the sockets nothing is sent.
+ *
+ * Ownership. Packets are read into slots of the lane's pool; what waits keeps its slot and the reader gets another. A batch read from
+ * the TUN lies in one of the worker's READERS readers. When some of its packets belong to other lanes, they get a pointer to the batch
+ * through their ring and the reader stays theirs until the last of them has counted itself off; the worker goes on with another. Nothing
+ * large is copied but what another lane has to queue, and datagrams that were steered to the wrong lane, which are rare and counted.
  *
  * Every callback is between gate_enter() and gate_leave(), so whoever closes the gate finds the lane between two batches.
  */
@@ -22,36 +29,47 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/ring.h"
 #include "node/lane.h"
 #include "node/node.h"
-#include "sys/arena.h"
 #include "sys/clock.h"
 #include "sys/gate.h"
+#include "sys/slice.h"
 #include "sys/tun.h"
 #include "sys/udp.h"
+
+/* The bench makes this so large that nothing is queued but for want of room, to see what queueing costs. */
+#ifndef WORKER_CREDIT_BYTES
+#define WORKER_CREDIT_BYTES (192 * 1024)	/* of a turn: read and done at once */
+#endif
 
 enum {
 	READERS = 4,
 	BATCH_BYTES = 160 * 1024,	/* a few super-packets: what was read is sealed while the caches know it */
-	ROUNDS = 8,		/* batches from one source before the others have a turn */
+	READ_AHEAD = 8,			/* batches read in a turn, from one source */
+	SERVE_BYTES = 256 * 1024,	/* of the queue, in a turn */
+	SERVE_IN_BYTES = 128 * 1024,	/* of what came in: were it all small, it still fits one merge */
 	STRAY_SIZE = 2048,
 	STRAYS = RING_SIZE,
-	ROOM_MIN = 64 * 1024,	/* bytes unsent in the sockets, as the kernel counts memory: about a burst */
+	ROOM_MIN = 16 * 1024,	/* bytes unsent in the sockets, as the kernel counts memory: a few packets */
+	ROOM_FIRST = 64 * 1024,	/* what it is at first */
 	ROOM_MAX = 2 * 1024 * 1024,
 	ROOM_WAIT_MS = 1,
-	ROOM_DECAY_MS = 100,
-	SLOW_BATCH_BYTES = 8 * 1024,	/* a batch while the sockets were full within the last SLOW_MS */
-	SLOW_MS = 1000,
+	ROOM_DECAY_MS = 20,
+	SLOW_MS = 1000,		/* for so long after the sockets were full bursts are made for the rate they take */
+	RATE_MS = 50,		/* over which that is measured */
+	BURST_MIN = 3 * 1024,
+	BURST_MAX = 65507,
 	FULL_WAIT_MS = 2,	/* for room in a socket, a few times */
 	FULL_WAITS = 5,
+	PORTS = UDP_PORTS_MAX + 1,
 };
 
 /* A batch from the TUN and who holds it. */
 struct batch {
-	struct arena arena;			/* behind the reader */
 	struct tun_reader reader;
 	struct packet packets[PACKET_BATCH];
 	atomic_uint holders;
@@ -68,6 +86,12 @@ struct stray {
 	uint8_t bytes[PACKET_HEADROOM + STRAY_SIZE + PACKET_TAILROOM];
 };
 
+/* A socket that is watched: one of P_port's, or with port 0 of the listen port's. */
+struct source {
+	ev_io io;
+	unsigned int port;
+};
+
 struct worker {
 	struct workers *all;
 	struct lane *lane;
@@ -76,19 +100,27 @@ struct worker {
 	bool started;
 	struct gate gate;
 	struct ev_loop *loop;
-	ev_io tun_io, udp4_io, udp6_io;
+	ev_io tun_io;
+	struct source *sources;			/* 2 * PORTS: bit 0 of the place says IPv6 */
+	unsigned int ports_watched;		/* of P_1.. that were looked at */
 	ev_async doorbell;
+	ev_prepare serving;
+	int64_t credit;				/* bytes that are still done as they are read */
 	struct batch *batches;			/* READERS */
 	struct batch *batch;			/* being filled */
-	struct arena udp_arena;			/* what is received into */
 	atomic_bool starved;			/* all batches are out */
 	struct stray *strays;			/* STRAYS */
 	struct ring batches_in[LANES_MAX];	/* from each lane */
 	struct ring strays_in[LANES_MAX];
 	ev_timer room;				/* look again whether the sockets have room */
-	uint64_t room_bytes;			/* may be unsent before we stop reading */
+	ev_io shaper_io;			/* a timerfd: a shaper lets the next packet go */
+	atomic_bool holding;			/* there was none; others look */
+	uint64_t room_bytes;			/* may be unsent before we stop sending */
 	int64_t room_raised_us;
-	int64_t full_us, read_us;		/* when there was no room last, and when the TUN was read last */
+	int64_t full_us;			/* when there was no room last; 0: never */
+	int64_t rate_us;			/* since when is counted... */
+	uint64_t rate_bytes;			/* ...what was sent */
+	uint32_t burst;				/* bytes sent before looking for room again */
 	struct udp_stats udp_stats;
 	struct worker_counts counts;
 	atomic_bool quit, watch;
@@ -122,7 +154,7 @@ static void ring_bell(struct worker *k)
 
 static void pass_stray(struct worker *k, const struct dgram *d)
 {
-	struct worker *to = &k->all->v[wg_index_lane(wg_data_receiver(d->data))];
+	struct worker *to = &k->all->v[lane_of_index(wg_data_receiver(d->data), k->all->count)];
 	struct stray *s = NULL;
 
 	for (size_t i = 0; i < STRAYS && !s; i++)
@@ -149,6 +181,8 @@ static void send_runs(struct worker *k, struct dgram *dgrams, size_t count)
 {
 	size_t refused = 0, unsent;
 
+	for (size_t i = 0; i < count; i++)
+		k->rate_bytes += dgrams[i].len;
 	for (int waits = 0; count; waits++) {
 		refused += udp_send(k->all->o.udp, k->number, dgrams, count, &k->udp_stats, &unsent);
 		if (unsent == count)
@@ -240,20 +274,8 @@ static struct batch *free_batch(struct worker *k)
 	return NULL;
 }
 
-static void take_batch(struct worker *k, struct batch *b)
-{
-	const struct handover *items = b->to[k->number].items;
-	size_t count = b->to[k->number].count, done = 0;
-	struct instant now = clock_now();
-
-	while (done < count) {
-		done += lane_from_lane(k->lane, now, items + done, count - done);
-		flush(k, NULL);
-	}
-}
-
 /*
- * What lies in the sockets nobody can manage: while there is more than about a millisecond's worth we read nothing. How much that is
+ * What lies in the sockets nobody can manage: while there is more than about a millisecond's worth we send nothing. How much that is
  * is learnt as the kernel's byte queue limits do it: when the sockets run dry while we waited it was too little; when
  * that has not happened for a while it may be too much.
  */
@@ -262,36 +284,47 @@ static bool sockets_have_room(struct worker *k)
 	return udp_room(k->all->o.udp, k->number, k->room_bytes);
 }
 
-/* Stop reading the TUN, and what other lanes have read for us, until the sockets have room. */
+/* Send nothing until the sockets have room. */
 static void wait_for_room(struct worker *k)
 {
 	k->full_us = clock_now().mono_us;
-	ev_io_stop(k->loop, &k->tun_io);
+	atomic_store_explicit(&k->holding, true, memory_order_relaxed);
 	if (ev_is_active(&k->room))
 		return;
 	ev_timer_set(&k->room, ROOM_WAIT_MS / 1e3, 0.0);	/* anew each time: one that has run has no time left */
 	ev_timer_start(k->loop, &k->room);
 }
 
+/* Whether what is read now may be done at once. */
+static void set_bypass(struct worker *k)
+{
+	lane_set_bypass(k->lane, k->credit > 0 && !ev_is_active(&k->room));
+}
+
+static void take_batch(struct worker *k, struct batch *b)
+{
+	set_bypass(k);
+	lane_from_lane(k->lane, clock_now(), b->to[k->number].items, b->to[k->number].count);
+	flush(k, NULL);
+}
+
 /*
  * What is in our rings, but no more of each than fits one: who reads faster than we seal would keep us here, away from our own
- * sockets and the gate. Without room in the sockets batches stay where they are, and soon their reader stops, too. True: there may
- * be more.
+ * sockets and the gate. True: there may be more.
  */
 static bool take_from_lanes(struct worker *k)
 {
-	bool more = false, room = sockets_have_room(k);
+	bool more = false;
 
 	for (unsigned int i = 0; i < k->all->count; i++) {
 		struct batch *b;
 		struct stray *s;
 		int batches = 0, strays = 0;
 
-		while (room && batches < READERS && (b = ring_take(&k->batches_in[i]))) {
+		while (batches < READERS && (b = ring_take(&k->batches_in[i]))) {
 			take_batch(k, b);
 			give_back(&k->all->v[i], b, k->number);
 			batches++;
-			room = sockets_have_room(k);
 		}
 		while (strays < RING_SIZE && (s = ring_take(&k->strays_in[i]))) {
 			lane_from_udp(k->lane, clock_now(), &s->dgram, 1);
@@ -299,34 +332,124 @@ static bool take_from_lanes(struct worker *k)
 			atomic_store_explicit(&s->used, false, memory_order_release);
 			strays++;
 		}
-		more |= (room && batches == READERS) || strays == RING_SIZE;
+		more |= batches == READERS || strays == RING_SIZE;
 	}
-	if (!room)
-		wait_for_room(k);
 	return more;
 }
 
 /*
- * Turns.
+ * Serving the queues, before every sleep.
  */
 
-/* The end of every callback: what waits in the lane is sent, and the control thread told. */
-static void leave(struct worker *k)
+/* While the sockets fill up a burst is a millisecond of what they take; else whatever fits a send. */
+static void measure_rate(struct worker *k, int64_t now_us)
 {
-	bool more = k->lane->pending != NULL;
+	int64_t elapsed_us = now_us - k->rate_us;
+	uint32_t burst = BURST_MAX;
+	int64_t burst_us = 0;
 
-	/* Megabytes may have waited for a session: they go as the sockets take them, not all while the gate is shut. */
-	for (int i = 0; more && i < ROUNDS && sockets_have_room(k); i++) {
-		more = lane_drain(k->lane, clock_now());
-		flush(k, NULL);
+	if (elapsed_us < RATE_MS * US_PER_MS)
+		return;
+	if (k->full_us && now_us - k->full_us < SLOW_MS * US_PER_MS) {
+		uint64_t a_ms = k->rate_bytes * US_PER_MS / (uint64_t)elapsed_us;
+
+		burst = a_ms < BURST_MIN ? BURST_MIN : a_ms < BURST_MAX ? (uint32_t)a_ms : BURST_MAX;
+		burst_us = a_ms ? (int64_t)(burst * (uint64_t)US_PER_MS / a_ms) : 0;
 	}
-	if (more && sockets_have_room(k))
+	if (burst != k->burst)
+		lane_set_burst(k->lane, burst, burst_us);
+	k->burst = burst;
+	k->rate_us = now_us;
+	k->rate_bytes = 0;
+}
+
+/* True: there is more that could go now. */
+static bool serve_out(struct worker *k)
+{
+	bool more = lane_has_out(k->lane);
+
+	for (uint32_t left = SERVE_BYTES; more && left;) {
+		struct instant now = clock_now();
+		uint32_t bytes = k->burst < left ? k->burst : left;
+
+		if (!sockets_have_room(k)) {
+			wait_for_room(k);
+			return false;
+		}
+		measure_rate(k, now.mono_us);
+		more = lane_drain(k->lane, now, bytes);
+		flush(k, NULL);
+		left -= bytes;
+	}
+	return more;
+}
+
+static bool serve_in(struct worker *k)
+{
+	bool more;
+
+	if (!lane_has_in(k->lane))
+		return false;
+	more = lane_drain_in(k->lane, clock_now(), SERVE_IN_BYTES);
+	flush(k, NULL);
+	return more;
+}
+
+/* Wake when a shaper lets the next packet go; a libev timer would be a millisecond late. */
+static void arm_shaper(struct worker *k)
+{
+	struct instant now = clock_now();
+	int64_t wait_us = lane_wait_us(k->lane, now);
+	struct itimerspec at = { .it_value = { .tv_sec = 0 } };
+
+	/* While the sockets are full it is not the shaper we wait for. */
+	if (wait_us == NEVER_US || ev_is_active(&k->room))
+		return;
+	if (wait_us < 1)
+		wait_us = 1;
+	at.it_value.tv_sec = (time_t)(wait_us / US_PER_S);
+	at.it_value.tv_nsec = (long)(wait_us % US_PER_S) * 1000;
+	timerfd_settime(k->shaper_io.fd, 0, &at, NULL);
+}
+
+static void on_serving(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct worker *k = w->data;
+	bool more;
+
+	(void)loop;
+	(void)revents;
+	gate_enter(&k->gate);
+	more = !ev_is_active(&k->room) && serve_out(k);
+	more |= serve_in(k);
+	if (lane_out_any(k->lane))
+		flush(k, NULL);	/* what the control thread has put there */
+	arm_shaper(k);
+	k->credit = WORKER_CREDIT_BYTES;
+	if (more)
 		ring_bell(k);
-	else if (more)
-		wait_for_room(k);
 	if (lane_urgent(k->lane) || (k->lane->noted && !atomic_load(&k->all->following)))
 		k->all->o.ring(k->all->o.ctx);
 	gate_leave(&k->gate);
+}
+
+static void on_shaper(struct ev_loop *loop, ev_io *w, int revents)
+{
+	uint64_t times;
+	ssize_t n = read(w->fd, &times, sizeof(times));	/* waking is enough */
+
+	(void)loop;
+	(void)revents;
+	(void)n;
+}
+
+/* Whether the line may have been idle: our sockets are empty though there is more to send, and no other worker's are full. */
+static bool ran_dry(const struct worker *k)
+{
+	for (unsigned int i = 0; i < k->all->count; i++)
+		if (atomic_load_explicit(&k->all->v[i].holding, memory_order_relaxed))
+			return false;
+	return lane_has_out(k->lane) && udp_room(k->all->o.udp, k->number, 1);
 }
 
 static void on_room(struct ev_loop *loop, ev_timer *w, int revents)
@@ -334,63 +457,37 @@ static void on_room(struct ev_loop *loop, ev_timer *w, int revents)
 	struct worker *k = w->data;
 	int64_t now_us = clock_now().mono_us;
 
+	(void)loop;
 	(void)revents;
 	gate_enter(&k->gate);
-	if (udp_room(k->all->o.udp, k->number, 1)) {
+	atomic_store_explicit(&k->holding, false, memory_order_relaxed);
+	if (ran_dry(k)) {
 		k->room_bytes = k->room_bytes * 2 < ROOM_MAX ? k->room_bytes * 2 : ROOM_MAX;
 		k->room_raised_us = now_us;
 	} else if (now_us - k->room_raised_us > ROOM_DECAY_MS * US_PER_MS) {
 		k->room_bytes -= (k->room_bytes - ROOM_MIN) / 4;
 		k->room_raised_us = now_us;
 	}
-	if (!sockets_have_room(k)) {
-		wait_for_room(k);
-	} else {
-		if (k->batch && k->number < k->all->o.tun->queues)
-			ev_io_start(loop, &k->tun_io);	/* without a batch feed_again() does it */
-		ring_bell(k);	/* for what other lanes have read meanwhile */
-	}
-	leave(k);
+	/* Serving comes before the next sleep, and looks itself whether there is room. */
+	gate_leave(&k->gate);
 }
 
-/* Where the sockets fill up a batch is one super-packet, so that no more than that lies behind the one that filled them. */
-static size_t batch_bytes(const struct worker *k)
-{
-	bool slow = k->full_us && k->read_us - k->full_us < SLOW_MS * US_PER_MS;
+/*
+ * Reading.
+ */
 
-	return slow ? SLOW_BATCH_BYTES : BATCH_BYTES;
+static int64_t bytes_of_packets(const struct packet *packets, int n)
+{
+	int64_t bytes = 0;
+
+	for (int i = 0; i < n; i++)
+		bytes += packets[i].len;
+	return bytes;
 }
 
-/* One batch from the TUN. False: there is no more, or nothing to read it into. */
-static bool read_tun(struct worker *k)
+/* A free reader in the place of one that other lanes have now. False: there is none, and reading stops. */
+static bool next_reader(struct worker *k)
 {
-	struct batch *b = k->batch;
-	struct instant now;
-	size_t done = 0;
-	int n;
-
-	if (!b)
-		return false;
-	if (!sockets_have_room(k)) {
-		wait_for_room(k);
-		return false;
-	}
-	n = tun_read(k->all->o.tun, k->number, &b->reader, b->packets, PACKET_BATCH, batch_bytes(k));
-	if (n < 0 && n != -EIO) {
-		ev_io_stop(k->loop, &k->tun_io);
-		atomic_store(&k->all->tun_gone, true);
-		k->all->o.ring(k->all->o.ctx);
-	}
-	if (n <= 0)
-		return false;
-	now = clock_now();
-	k->read_us = now.mono_us;
-	while (done < (size_t)n) {
-		done += lane_from_tun(k->lane, now, b->packets + done, (size_t)n - done);
-		flush(k, b);
-	}
-	if (!hand_over(k, b))
-		return true;
 	k->batch = free_batch(k);
 	if (k->batch)
 		return true;
@@ -404,6 +501,34 @@ static bool read_tun(struct worker *k)
 	return true;
 }
 
+/* One batch from the TUN. False: there is no more, or nothing to read it into. */
+static bool read_tun(struct worker *k)
+{
+	struct batch *b = k->batch;
+	int64_t bytes;
+	int n;
+
+	if (!b)
+		return false;
+	n = tun_read(k->all->o.tun, k->number, &b->reader, b->packets, PACKET_BATCH, BATCH_BYTES);
+	if (n < 0 && n != -EIO) {
+		ev_io_stop(k->loop, &k->tun_io);
+		atomic_store(&k->all->tun_gone, true);
+		k->all->o.ring(k->all->o.ctx);
+	}
+	if (n <= 0)
+		return false;
+	bytes = bytes_of_packets(b->packets, n);
+	set_bypass(k);
+	lane_from_tun(k->lane, clock_now(), b->packets, (size_t)n);
+	tun_return_slots(&b->reader, b->packets, (size_t)n);
+	flush(k, b);
+	k->credit -= bytes;
+	if (hand_over(k, b) && !next_reader(k))
+		return false;
+	return n == PACKET_BATCH || bytes >= BATCH_BYTES;
+}
+
 static void on_tun(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct worker *k = w->data;
@@ -411,48 +536,102 @@ static void on_tun(struct ev_loop *loop, ev_io *w, int revents)
 	(void)loop;
 	(void)revents;
 	gate_enter(&k->gate);
-	for (int i = 0; i < ROUNDS && read_tun(k); i++)
+	for (int i = 0; i < READ_AHEAD && read_tun(k); i++)
 		;
-	leave(k);
+	gate_leave(&k->gate);
+}
+
+static int64_t bytes_of_dgrams(const struct dgram *dgrams, int n)
+{
+	int64_t bytes = 0;
+
+	for (int i = 0; i < n; i++)
+		bytes += dgrams[i].len;
+	return bytes;
+}
+
+/* One batch from a socket. False: there is no more. */
+static bool read_udp(struct worker *k, const struct source *source)
+{
+	struct udp *u = k->all->o.udp;
+	unsigned int asked = u->lanes[k->number].vlen;
+	struct dgram dgrams[PACKET_BATCH];
+	int n = udp_receive(u, k->number, source->port, source->io.fd, dgrams);
+
+	if (n <= 0)
+		return false;
+	if (k->credit > 0 && !lane_has_in(k->lane))
+		lane_from_udp(k->lane, clock_now(), dgrams, (size_t)n);
+	else
+		lane_queue_udp(k->lane, clock_now(), dgrams, (size_t)n);
+	udp_return_slots(u, k->number, dgrams, (size_t)n);
+	if (lane_out_any(k->lane))
+		flush(k, NULL);
+	k->credit -= bytes_of_dgrams(dgrams, n);
+	return (unsigned int)n >= asked;
 }
 
 static void on_udp(struct ev_loop *loop, ev_io *w, int revents)
 {
+	struct source *source = (struct source *)(void *)w;
 	struct worker *k = w->data;
-	struct dgram dgrams[PACKET_BATCH];
 
 	(void)loop;
 	(void)revents;
 	gate_enter(&k->gate);
-	for (int i = 0; i < ROUNDS; i++) {
-		int n = udp_receive(k->all->o.udp, k->number, 0, w->fd, dgrams);
-
-		if (n <= 0)
-			break;
-		lane_from_udp(k->lane, clock_now(), dgrams, (size_t)n);
-		flush(k, NULL);
-	}
-	leave(k);
+	if (lane_out_any(k->lane))
+		flush(k, NULL);	/* what the control thread has put there */
+	for (int i = 0; i < READ_AHEAD && read_udp(k, source); i++)
+		;
+	gate_leave(&k->gate);
 }
 
-static void watch_socket(struct worker *k, ev_io *w, int *old, int fd)
+static void watch_socket(struct worker *k, unsigned int port, bool v6, int fd)
 {
-	ev_io_stop(k->loop, w);
-	if (*old >= 0)
-		close(*old);
-	*old = -1;
-	ev_io_set(w, fd, EV_READ);
+	struct source *source = &k->sources[2 * port + v6];
+
+	source->port = port;
+	ev_io_stop(k->loop, &source->io);
+	ev_io_init(&source->io, on_udp, fd, EV_READ);
+	source->io.data = k;
 	if (fd >= 0)
-		ev_io_start(k->loop, w);
+		ev_io_start(k->loop, &source->io);
+}
+
+/* Ports opened since. */
+static void watch_ports(struct worker *k)
+{
+	const struct udp *u = k->all->o.udp;
+
+	for (; k->ports_watched < u->port_count; k->ports_watched++) {
+		unsigned int port = k->ports_watched + 1;
+
+		if (udp_port_lane(u, port) != k->number)
+			continue;
+		watch_socket(k, port, false, u->ports[port].fd4);
+		watch_socket(k, port, true, u->ports[port].fd6);
+	}
+}
+
+static void close_old(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 static void watch_sockets(struct worker *k)
 {
 	const struct udp_lane *u = &k->all->o.udp->lanes[k->number];
-	struct udp_lane *old = &k->all->old->lanes[k->number];
+	struct udp_lane *old = k->all->old ? &k->all->old->lanes[k->number] : NULL;
 
-	watch_socket(k, &k->udp4_io, &old->fd4, u->fd4);
-	watch_socket(k, &k->udp6_io, &old->fd6, u->fd6);
+	if (old) {
+		watch_socket(k, 0, false, u->fd4);
+		watch_socket(k, 0, true, u->fd6);
+		close_old(&old->fd4);
+		close_old(&old->fd6);
+	}
+	watch_ports(k);
 	pthread_mutex_lock(&k->all->mutex);
 	k->all->to_watch--;
 	pthread_cond_signal(&k->all->watched);
@@ -485,13 +664,14 @@ static void on_doorbell(struct ev_loop *loop, ev_async *w, int revents)
 	if (take_from_lanes(k))
 		ring_bell(k);
 	feed_again(k);
-	leave(k);
+	gate_leave(&k->gate);
 }
 
 static void *run(void *arg)
 {
 	struct worker *k = arg;
 
+	slice_shorten();
 	ev_run(k->loop, 0);
 	return NULL;
 }
@@ -508,65 +688,79 @@ static void close_gate(void *ctx)
 static void open_gate(void *ctx)
 {
 	struct worker *k = ctx;
-	bool work = k->lane->pending != NULL;
+	bool work = lane_has_out(k->lane) || lane_out_any(k->lane);
 
 	gate_open(&k->gate);
 	if (work)
 		ring_bell(k);
 }
 
-static int map_slots(struct worker *k)
+/* Slots for what is read, of the lane's pool: where what must wait stays. False: there are too few. */
+static bool take_slots(struct worker *k, uint8_t *slots[PACKET_BATCH])
+{
+	for (size_t i = 0; i < PACKET_BATCH; i++) {
+		slots[i] = lane_slot_take(k->lane);
+		if (!slots[i])
+			return false;
+	}
+	return true;
+}
+
+static int give_slots(struct worker *k)
 {
 	uint8_t *slots[PACKET_BATCH];
 
-	for (size_t i = 0; i < READERS; i++) {
-		struct batch *b = &k->batches[i];
-
-		b->arena = arena_map(PACKET_BATCH);
-		if (!b->arena.base)
+	for (size_t i = 0; i < READERS; i++)
+		if (!take_slots(k, k->batches[i].reader.slots))
 			return -ENOMEM;
-		arena_fill(&b->arena, 0, b->reader.slots);
-	}
-	k->udp_arena = arena_map(PACKET_BATCH);
-	if (!k->udp_arena.base)
+	if (!take_slots(k, slots))
 		return -ENOMEM;
-	arena_fill(&k->udp_arena, 0, slots);
 	udp_give_slots(k->all->o.udp, k->number, slots);
+	return 0;
+}
+
+static int watch_all(struct worker *k)
+{
+	const struct udp_lane *u = &k->all->o.udp->lanes[k->number];
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	ev_io_init(&k->shaper_io, on_shaper, timer, EV_READ);
+	if (timer < 0)
+		return -errno;
+	ev_io_start(k->loop, &k->shaper_io);
+	ev_io_init(&k->tun_io, on_tun, k->all->o.tun->fds[queue_of(k)], EV_READ);
+	ev_async_init(&k->doorbell, on_doorbell);
+	ev_timer_init(&k->room, on_room, 0.0, 0.0);
+	ev_prepare_init(&k->serving, on_serving);
+	k->tun_io.data = k->doorbell.data = k->room.data = k->serving.data = k;
+	ev_async_start(k->loop, &k->doorbell);
+	ev_prepare_start(k->loop, &k->serving);
+	if (k->number < k->all->o.tun->queues)
+		ev_io_start(k->loop, &k->tun_io);
+	watch_socket(k, 0, false, u->fd4);
+	watch_socket(k, 0, true, u->fd6);
+	watch_ports(k);
 	return 0;
 }
 
 static int worker_init(struct worker *k, struct workers *all, unsigned int number)
 {
-	const struct udp_lane *u = &all->o.udp->lanes[number];
-
 	k->all = all;
 	k->number = number;
+	k->shaper_io.fd = -1;
 	k->lane = node_lane(all->o.node, number);
 	k->loop = ev_loop_new(EVFLAG_AUTO);
 	k->batches = calloc(READERS, sizeof(*k->batches));
 	k->strays = calloc(STRAYS, sizeof(*k->strays));
-	if (!k->loop || !k->batches || !k->strays || gate_init(&k->gate))
-		return -ENOMEM;
-	if (map_slots(k))
+	k->sources = calloc((size_t)2 * PORTS, sizeof(*k->sources));
+	if (!k->loop || !k->batches || !k->strays || !k->sources || gate_init(&k->gate) || give_slots(k))
 		return -ENOMEM;
 	k->batch = &k->batches[0];
-	ev_io_init(&k->tun_io, on_tun, all->o.tun->fds[queue_of(k)], EV_READ);
-	ev_io_init(&k->udp4_io, on_udp, u->fd4, EV_READ);
-	ev_io_init(&k->udp6_io, on_udp, u->fd6, EV_READ);
-	ev_async_init(&k->doorbell, on_doorbell);
-	ev_timer_init(&k->room, on_room, 0.0, 0.0);
-	k->room.data = k;
-	k->room_bytes = ROOM_MIN;
-	k->tun_io.data = k->udp4_io.data = k->udp6_io.data = k->doorbell.data = k;
-	ev_async_start(k->loop, &k->doorbell);
-	if (number < all->o.tun->queues)
-		ev_io_start(k->loop, &k->tun_io);
-	if (u->fd4 >= 0)
-		ev_io_start(k->loop, &k->udp4_io);
-	if (u->fd6 >= 0)
-		ev_io_start(k->loop, &k->udp6_io);
+	k->room_bytes = ROOM_FIRST;
+	k->credit = WORKER_CREDIT_BYTES;
+	k->burst = BURST_MAX;
 	k->lane->gate = (struct lane_gate){ .close = close_gate, .open = open_gate, .ctx = k };
-	return 0;
+	return watch_all(k);
 }
 
 static int start_threads(struct workers *w)
@@ -616,14 +810,14 @@ static void worker_done(struct worker *k)
 {
 	if (k->lane)
 		k->lane->gate = (struct lane_gate){ 0 };
-	for (size_t i = 0; k->batches && i < READERS; i++)
-		arena_unmap(&k->batches[i].arena);
-	arena_unmap(&k->udp_arena);
+	if (k->shaper_io.fd >= 0)
+		close(k->shaper_io.fd);
 	if (k->loop)
 		ev_loop_destroy(k->loop);
 	gate_done(&k->gate);
 	free(k->batches);
 	free(k->strays);
+	free(k->sources);
 }
 
 void workers_stop(struct workers *w)
@@ -646,7 +840,8 @@ void workers_stop(struct workers *w)
 	free(w);
 }
 
-void workers_watch_sockets(struct workers *w, struct udp *old)
+/* Have every worker look at the sockets, and wait until they have. */
+static void watch_anew(struct workers *w, struct udp *old)
 {
 	pthread_mutex_lock(&w->mutex);
 	w->old = old;
@@ -658,6 +853,16 @@ void workers_watch_sockets(struct workers *w, struct udp *old)
 	while (w->to_watch)
 		pthread_cond_wait(&w->watched, &w->mutex);
 	pthread_mutex_unlock(&w->mutex);
+}
+
+void workers_watch_sockets(struct workers *w, struct udp *old)
+{
+	watch_anew(w, old);
+}
+
+void workers_watch_ports(struct workers *w)
+{
+	watch_anew(w, NULL);
 }
 
 void workers_purge(struct workers *w)

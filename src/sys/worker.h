@@ -37,6 +37,9 @@ void workers_stop(struct workers *w);
  */
 void workers_watch_sockets(struct workers *w, struct udp *old);
 
+/* Further ports were opened: returns when the workers they belong to watch them. */
+void workers_watch_ports(struct workers *w);
+
 /* All gates are closed: drop what is on its way from lane to lane, for it may be for a peer that is gone. */
 void workers_purge(struct workers *w);
 

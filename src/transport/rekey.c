@@ -52,7 +52,12 @@ bool rekey_set_persistent(struct rekey *r, uint16_t seconds)
 
 bool rekey_may_initiate(const struct rekey *r, int64_t now_us)
 {
-	return !r->initiated_us || now_us - r->initiated_us >= REKEY_TIMEOUT_S * US_PER_S;
+	if (!r->initiated_us)
+		return true;
+	/* With its jitter, or two sides whose initiations crossed once would cross again every five seconds. */
+	if (r->retransmit_us != NEVER_US && now_us < r->retransmit_us)
+		return false;
+	return now_us - r->initiated_us >= REKEY_TIMEOUT_S * US_PER_S;
 }
 
 void rekey_restart_attempts(struct rekey *r)

@@ -56,7 +56,7 @@ void rekey_stop(struct rekey *r);
 /* Change PersistentKeepalive; 0 is off. Returns true when a keepalive shall go out now (it was switched on). */
 bool rekey_set_persistent(struct rekey *r, uint16_t seconds);
 
-/* Whether an initiation may go out now: none did within REKEY_TIMEOUT. */
+/* Whether an initiation may go out now: none did within REKEY_TIMEOUT, and if one waits to be repeated it is time for that. */
 bool rekey_may_initiate(const struct rekey *r, int64_t now_us);
 
 /* A new reason, not a retry: attempts start over. Call when a session is wanted, whether an initiation may go out now or not. */

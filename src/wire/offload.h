@@ -59,6 +59,23 @@ bool split_begin(struct split *s, const struct packet *p);
  */
 bool split_next(struct split *s, uint8_t **segment, uint32_t *len);
 
+/* Whether segments are left. */
+static inline bool split_more(const struct split *s)
+{
+	return s->done < s->count;
+}
+
+/* Bytes of the next segment; 0: no more. And of all that are left, headers included. */
+uint32_t split_next_len(const struct split *s);
+uint32_t split_rest_len(const struct split *s);
+
+/* Leave the next segment out: what was cut off has been dropped. */
+void split_skip(struct split *s);
+
+/* The TOS or traffic class every segment has, and its ECN field set for those that are left; checksums stay right. */
+uint8_t split_tos(const struct split *s);
+void split_set_ecn(struct split *s, uint8_t ecn);
+
 enum {
 	MERGE_SEGMENTS_MAX = 64,	/* in one write: UDP_MAX_SEGMENTS before Linux 6.9, which refuses more */
 	MERGE_BYTES_MAX = 65535,	/* in one write: the length field of IPv4 */

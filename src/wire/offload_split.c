@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "wire/ecn.h"
 #include "wire/ip.h"
 
 enum {
@@ -235,6 +236,13 @@ static void stamp_udp(const struct split *s, uint8_t *h, uint32_t payload)
 	put_be16(h + 6, sum ? sum : 0xffff);
 }
 
+static uint32_t next_payload(const struct split *s)
+{
+	uint32_t payload = s->len - s->next;
+
+	return payload < s->size ? payload : s->size;
+}
+
 bool split_next(struct split *s, uint8_t **segment, uint32_t *len)
 {
 	uint32_t payload;
@@ -248,9 +256,7 @@ bool split_next(struct split *s, uint8_t **segment, uint32_t *len)
 		s->done++;
 		return true;
 	}
-	payload = s->len - s->next;
-	if (payload > s->size)
-		payload = s->size;
+	payload = next_payload(s);
 	h = s->packet + s->next - s->header_len;
 	memcpy(h, s->header, s->header_len);
 	stamp_ip(s, h, s->header_len + payload);
@@ -263,4 +269,50 @@ bool split_next(struct split *s, uint8_t **segment, uint32_t *len)
 	*segment = h;
 	*len = s->header_len + payload;
 	return true;
+}
+
+uint32_t split_next_len(const struct split *s)
+{
+	if (!split_more(s))
+		return 0;
+	return s->header_len == 0 ? s->len : s->header_len + next_payload(s);
+}
+
+uint32_t split_rest_len(const struct split *s)
+{
+	if (!split_more(s))
+		return 0;
+	return s->header_len == 0 ? s->len : (s->count - s->done) * s->header_len + s->len - s->next;
+}
+
+void split_skip(struct split *s)
+{
+	if (!split_more(s))
+		return;
+	if (s->header_len) {
+		uint32_t payload = next_payload(s);
+
+		s->next += payload;
+		s->seq += payload;
+		s->id++;
+	}
+	s->done++;
+}
+
+uint8_t split_tos(const struct split *s)
+{
+	return packet_tos(s->header_len ? s->header : s->packet);
+}
+
+void split_set_ecn(struct split *s, uint8_t ecn)
+{
+	if (!s->header_len) {
+		packet_set_ecn(s->packet, ecn);
+		return;
+	}
+	packet_set_ecn(s->header, ecn);
+	if (s->family == IP_V4) {
+		put_be16(s->header + 10, 0);	/* each segment's is made from the sum */
+		s->ip_sum = ip_sum(0, s->header, s->ip_header_len);
+	}
 }

@@ -4,12 +4,13 @@
  *
  *	op	low 3 bits: what (enum op); bits 3-4: from which address; bit 5: which of the two remote ends, or for a packet from
  *		the TUN that a vnet header comes first, for a datagram that two bytes with its segment size do; bit 6: to which lane
- *	step	low 3 bits: how much time passes first (steps[]); bit 6: glue a datagram to the one before, as GRO does; bit 7: do not
- *		hand the batch over yet
+ *	step	low 3 bits: how much time passes first (steps[]); bit 5: the batch goes through the lane's queues; bit 6: glue a datagram to the
+ *		one before, as GRO does; bit 7: do not hand the batch over yet
  *	len	2 bytes, little-endian; then so many bytes
  *
  * The node has two lanes, and each of the two peers lives in one; what is another's goes there as the workers pass it. The remote
- * ends are real ones: they hold the other half of each session, begin and answer handshakes, so that the fuzzer gets behind the cryptography. After each batch everything that must always hold is looked at; above all, nothing
+ * ends are real ones: they hold the other half of each session, sub-sessions and all, begin and answer handshakes, so that the fuzzer gets
+ * behind the cryptography. After each batch everything that must always hold is looked at; above all, nothing
  * comes out of the TUN that some peer did not seal, from an address that is his, and nothing twice.
  */
 #include "packets_world.h"
@@ -19,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum op {
 	OP_UDP,			/* the bytes are a datagram */
 	OP_TUN,			/* ...a packet from the TUN */
-	OP_SEALED,		/* ...plaintext that a remote end seals */
+	/* ...plaintext that a remote end seals; behind 0x0f and a number on that sub-session, where replies get the token of the last probe */
+	OP_SEALED,
 	OP_MAC1,		/* ...an initiation or response but for mac1, which is made right */
 	OP_INITIATE,		/* a remote end begins a handshake; the bytes: which byte to spoil, and how */
 	OP_ANSWER,		/* a remote end answers our last initiation; the same */
@@ -59,7 +61,7 @@ static bool may_have(size_t remote, const uint8_t *dst, uint8_t family)
 }
 
 /* What a remote end reads in a message that it can open is a packet, and one for him. */
-static void check_message(const struct world *w, const uint8_t *msg, size_t len)
+static void check_message(struct world *w, const uint8_t *msg, size_t len)
 {
 	uint8_t *plain = malloc(len);
 	struct ip_view v;
@@ -67,11 +69,17 @@ static void check_message(const struct world *w, const uint8_t *msg, size_t len)
 	require(plain, "no memory");
 	require(wg_classify(msg, len) == WG_DATA, "the lane sends what is no data");
 	for (size_t i = 0; i < REMOTES; i++) {
-		const struct keypair *k = w->remotes[i].keypair;
+		struct keypair *k = w->remotes[i].keypair;
+		uint32_t index = wg_data_receiver(msg);
+		const struct subsession *s = keypair_sub(k, index & WG_INDEX_SUB_SESSION);
 
-		if (wg_data_receiver(msg) != k->local_index ||
-		    !aead_open(k->opener, wg_data_counter(msg), plain, msg + WG_DATA_HEADER, len - WG_DATA_HEADER) ||
+		if ((index & ~(uint32_t)WG_INDEX_SUB_SESSION) != k->local_index ||
+		    !aead_open(s->opener, wg_data_counter(msg), plain, msg + WG_DATA_HEADER, len - WG_DATA_HEADER) ||
 		    len == WG_DATA_MIN)
+			continue;
+		if (mesh_kind(plain, len - WG_DATA_MIN) == MESH_PROBE)
+			memcpy(w->remotes[i].tokens[index & WG_INDEX_SUB_SESSION], plain + 4, 4);
+		if (mesh_kind(plain, len - WG_DATA_MIN))
 			continue;
 		require(ip_view(&v, plain, len - WG_DATA_MIN), "no packet was sealed");
 		require(may_have(i, v.dst, v.family), "a packet for somebody else was sealed");
@@ -80,7 +88,7 @@ static void check_message(const struct world *w, const uint8_t *msg, size_t len)
 }
 
 /* A run of the lane's: in its own memory, equal messages but for the last, to a place. */
-static void check_run(const struct world *w, const struct lane *l, const struct dgram *d)
+static void check_run(struct world *w, const struct lane *l, const struct dgram *d)
 {
 	uint32_t messages = 0;
 
@@ -144,24 +152,28 @@ static void check_node_out(struct world *w)
 static void check_bounds(const struct world *w)
 {
 	const struct node *n = w->node;
-	size_t held = 0, keypairs = 0, slots = 0, indices = 0;
+	size_t held[LANES] = { 0 }, keypairs = 0;
 
 	for (size_t i = 0; i < n->peer_count; i++) {
 		const struct lane_peer *p = &n->peers[i]->data;
 		const struct session *s = &p->session;
 
-		require(p->held_count <= LANE_HELD_MAX, "too many packets wait");
-		held += p->held_count;
+		for (size_t k = 0; k < LANES; k++) {
+			const struct fq_tin *t = &p->links[k].tin;
+
+			require(!t->blocked || p->links[k].shaped || t->items <= LANE_HELD_MAX, "too many packets wait");
+			held[k] += t->items;
+		}
 		keypairs += (s->previous ? 1U : 0U) + (s->current ? 1U : 0U) + (s->next ? 1U : 0U);
 	}
 	for (size_t i = 0; i < LANES; i++) {
-		slots += w->lanes[i]->small.used + w->lanes[i]->large.used;
-		indices += w->lanes[i]->indices.count;
-		require(w->lanes[i]->handshake_count <= LANE_HANDSHAKES_MAX, "too many handshakes wait");
-		require(!w->lanes[i]->cut.begun, "half a packet was forgotten");
+		const struct lane *l = w->lanes[i];
+
+		require(l->small.used == held[i] && l->slots.used <= held[i], "a slot was lost");
+		require(fq_items(&l->queue) == held[i] && fq_empty(&l->queue_in), "a packet was lost");
+		require(l->indices.count == keypairs, "an index was lost");
+		require(l->handshake_count <= LANE_HANDSHAKES_MAX, "too many handshakes wait");
 	}
-	require(slots == held, "a slot was lost");
-	require(indices == keypairs, "an index was lost");
 	require(n->handshakes.count <= n->peer_count, "a handshake was lost");
 	require(n->timers.count <= n->peer_count, "a timer too many");
 }
@@ -179,7 +191,7 @@ static void settle(struct world *w)
 		check_node_out(w);
 		for (size_t l = 0; l < LANES; l++)
 			do {
-				more = lane_drain(w->lanes[l], w->now);
+				more = lane_drain(w->lanes[l], w->now, UINT32_MAX);
 				check_lane_out(w, w->lanes[l], true);
 			} while (more);
 		deadline_us = node_deadline(w->node);
@@ -196,36 +208,35 @@ static void settle(struct world *w)
  */
 
 struct allowed_out {
-	bool authentic;
+	bool authentic, taken;
 	uint8_t *plain;		/* NULL: nothing */
 	uint32_t len;
 	struct delivered key;
 };
 
-/* The keypair a message is for: in the lane it comes to, or in the one its index names. */
-static const struct keypair *keypair_for(const struct world *w, const uint8_t *msg)
+/* The keypair a message is for. All lanes have all. */
+static struct keypair *keypair_for(const struct world *w, const uint8_t *msg)
 {
-	uint32_t index = wg_data_receiver(msg);
-	const struct keypair *k = u32map_get(&w->lanes[w->lane]->indices, index);
-
-	return k || wg_index_lane(index) >= LANES ? k : u32map_get(&w->lanes[wg_index_lane(index)]->indices, index);
+	return u32map_get(&w->lanes[w->lane]->indices, wg_data_receiver(msg) & ~(uint32_t)WG_INDEX_SUB_SESSION);
 }
 
 /* Open a copy of one message with the keys the node has, and judge it by itself. */
 static void may_deliver(const struct world *w, const uint8_t *msg, size_t len, struct allowed_out *a)
 {
-	const struct keypair *k;
+	const struct subsession *s;
+	struct keypair *k;
 	struct ip_view v;
 
-	a->authentic = false;
+	a->authentic = a->taken = false;
 	a->plain = NULL;
 	k = keypair_for(w, msg);
-	if (!k || w->now.mono_us - k->born_us >= REJECT_AFTER_S * US_PER_S)
+	s = k ? keypair_sub(k, wg_data_receiver(msg) & WG_INDEX_SUB_SESSION) : NULL;
+	if (!s || w->now.mono_us - k->born_us >= REJECT_AFTER_S * US_PER_S)
 		return;
 	a->plain = malloc(len);
 	require(a->plain, "no memory");
-	a->key = (struct delivered){ k->local_index, k->born_us, wg_data_counter(msg) };
-	a->authentic = aead_open(k->opener, a->key.counter, a->plain, msg + WG_DATA_HEADER, len - WG_DATA_HEADER);
+	a->key = (struct delivered){ wg_data_receiver(msg), k->born_us, wg_data_counter(msg) };
+	a->authentic = aead_open(s->opener, a->key.counter, a->plain, msg + WG_DATA_HEADER, len - WG_DATA_HEADER);
 	if (a->authentic &&
 	    ip_view(&v, a->plain, len - WG_DATA_HEADER - AEAD_TAG)) {
 		struct ip_addr src = { .family = v.family };
@@ -274,9 +285,11 @@ struct verdicts {
 /* Each delivered packet must be one of those that may, in the order of one lane's. */
 static void check_delivered_one(struct world *w, const struct verdicts *may, const uint8_t *p, size_t len, size_t *at)
 {
-	while (*at < may->count && !(may->v[*at].plain && may->v[*at].len == len && same_packet(may->v[*at].plain, p, len)))
+	while (*at < may->count && (may->v[*at].taken || !may->v[*at].plain || may->v[*at].len != len ||
+				    !same_packet(may->v[*at].plain, p, len)))
 		++*at;
 	require(*at < may->count, "a packet nobody sealed, or not his");
+	may->v[*at].taken = true;
 	check_not_twice(w, &may->v[*at].key);
 	++*at;
 }
@@ -298,7 +311,7 @@ static void check_delivered(struct world *w, struct lane *l, const struct verdic
 		if (t->packets > 1)
 			count = merge_undo(t, singles);
 		require(count == t->packets, "a write of other packets than it says");
-		for (uint32_t k = 0; k < count; k++)
+		for (uint32_t k = 0; k < count; k++, at = w->waits ? 0 : at)
 			check_delivered_one(w, may, singles[k].base + VNET_LEN, singles[k].len - VNET_LEN, &at);
 	}
 }
@@ -312,7 +325,8 @@ static uint64_t received_bytes(const struct world *w)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < w->node->peer_count; i++)
-		sum += w->node->peers[i]->data.rx_bytes;
+		for (size_t k = 0; k < LANES; k++)
+			sum += w->node->peers[i]->data.links[k].rx_bytes;
 	return sum;
 }
 
@@ -335,7 +349,7 @@ static void judge(const struct world *w, const struct dgram *d, struct verdicts 
 static void pass_strays(struct world *w, const struct dgram *strays, size_t count, const struct verdicts *may)
 {
 	for (size_t i = 0; i < count; i++) {
-		unsigned int to = wg_index_lane(wg_data_receiver(strays[i].data));
+		unsigned int to = lane_of_index(wg_data_receiver(strays[i].data), LANES);
 
 		require(to < LANES && to != w->lane, "a stray to nowhere");
 		lane_from_udp(w->lanes[to], w->now, &strays[i], 1);
@@ -362,7 +376,10 @@ static void hand_over_udp(struct world *w)
 		dgrams[i].path.remote = w->from[i];
 		judge(w, &dgrams[i], &may);
 	}
-	lane_from_udp(l, w->now, dgrams, w->count);
+	if (w->waits)
+		lane_queue_udp(l, w->now, dgrams, w->count);
+	else
+		lane_from_udp(l, w->now, dgrams, w->count);
 	require(lane_out(l)->handover_count == 0, "a handover of a datagram");
 	stray_count = lane_out(l)->stray_count;
 	memcpy(strays, l->strays, stray_count * sizeof(strays[0]));
@@ -371,6 +388,11 @@ static void hand_over_udp(struct world *w)
 		require(from_batch(w, &lane_out(l)->writes[i]), "a packet from nowhere");
 	check_delivered(w, l, &may);
 	lane_out_clear(l);
+	while (lane_has_in(l)) {
+		lane_drain_in(l, w->now, 10000);
+		check_delivered(w, l, &may);
+		lane_out_clear(l);
+	}
 	pass_strays(w, strays, stray_count, &may);
 	require(received_bytes(w) - before <= may.authentic, "a forgery was taken for a peer's");
 	for (size_t i = 0; i < may.count; i++)
@@ -384,10 +406,7 @@ static void pass_handovers(struct world *w, const struct handover *h, size_t cou
 		struct lane *home = w->lanes[h[i].peer->home];
 
 		require(h[i].peer->home != w->lane, "a handover to the reader");
-		while (!lane_from_lane(home, w->now, &h[i], 1)) {
-			require(lane_out(home)->dgram_count > 0, "an output that is full of nothing");
-			check_lane_out(w, home, true);
-		}
+		lane_from_lane(home, w->now, &h[i], 1);
 		require(lane_out(home)->handover_count == 0, "a packet was handed over twice");
 		check_lane_out(w, home, true);
 	}
@@ -398,7 +417,7 @@ static void hand_over_tun(struct world *w)
 	struct lane *l = w->lanes[w->lane];
 	struct handover handovers[PACKET_BATCH];
 	struct packet packets[PACKET_BATCH];
-	size_t done = 0, count;
+	size_t count;
 
 	for (size_t i = 0; i < w->count; i++)
 		packets[i] = (struct packet){
@@ -406,16 +425,12 @@ static void hand_over_tun(struct world *w)
 			.len = (uint32_t)w->buffers[i].len,
 			.vnet = w->buffers[i].vnet,
 		};
-	while (done < w->count) {
-		size_t now_done = lane_from_tun(l, w->now, packets + done, w->count - done);
-
-		require(now_done || lane_out(l)->dgram_count, "an output that is full of nothing");
-		done += now_done;
-		count = lane_out(l)->handover_count;
-		memcpy(handovers, l->handovers, count * sizeof(handovers[0]));
-		check_lane_out(w, l, true);
-		pass_handovers(w, handovers, count);
-	}
+	lane_set_bypass(l, !w->waits);
+	lane_from_tun(l, w->now, packets, w->count);
+	count = lane_out(l)->handover_count;
+	memcpy(handovers, l->handovers, count * sizeof(handovers[0]));
+	check_lane_out(w, l, true);
+	pass_handovers(w, handovers, count);
 }
 
 static void hand_over(struct world *w)
@@ -523,7 +538,7 @@ static void remote_begins_session(struct world *w, struct remote *r)
 	if (!noise_begin_session(&r->handshake, &keys))
 		return;
 	k = keypair_new(&keys, w->now.mono_us);
-	require(k, "no memory");
+	require(k && keypair_open_subs(k, SUB_SESSIONS_MAX), "no memory");
 	keypair_free(r->keypair);
 	r->keypair = k;
 }
@@ -561,7 +576,7 @@ static void remote_initiates(struct world *w, struct remote *r, const uint8_t *b
 	struct wg_initiation m;
 
 	noise_timestamp(r->stamp, w->now.wall_ns);
-	require(noise_create_initiation(&r->handshake, &r->id, 99, r->stamp, &rng, &m), "no initiation");
+	require(noise_create_initiation(&r->handshake, &r->id, 0x6300, r->stamp, &rng, &m), "no initiation");
 	wg_initiation_write(msg, &m);
 	cookie_maker_sign(&r->cookies, msg, sizeof(msg), w->now.mono_us);
 	spoil(msg, sizeof(msg), bytes, len);
@@ -582,7 +597,7 @@ static void remote_answers(struct world *w, struct remote *r, const uint8_t *byt
 	if (noise_read_initiation(&offer, &r->id, &i) != NOISE_OK ||
 	    noise_accept_initiation(&r->handshake, &offer, w->now.mono_us) != NOISE_OK)
 		return;
-	require(noise_create_response(&r->handshake, 98, &rng, &m), "no response");
+	require(noise_create_response(&r->handshake, 0x6200, &rng, &m), "no response");
 	wg_response_write(msg, &m);
 	cookie_maker_sign(&r->cookies, msg, sizeof(msg), w->now.mono_us);
 	remote_begins_session(w, r);
@@ -592,12 +607,23 @@ static void remote_answers(struct world *w, struct remote *r, const uint8_t *byt
 
 static void remote_seals(struct world *w, struct remote *r, const uint8_t *bytes, size_t len, const struct endpoint *from)
 {
-	static uint8_t msg[WG_DATA_HEADER + PIECE_MAX + AEAD_TAG];
-	struct keypair *k = r->keypair;
+	static uint8_t msg[WG_DATA_HEADER + PIECE_MAX + AEAD_TAG], plain[PIECE_MAX];
+	unsigned int number = 0;
+	struct subsession *s;
 
-	wg_data_header_write(msg, k->remote_index, k->counter);
-	aead_seal(k->sealer, k->counter, msg + WG_DATA_HEADER, bytes, len);
-	k->counter++;
+	if (len >= 2 && bytes[0] == 0x0f) {
+		number = bytes[1] % SUB_SESSIONS;
+		bytes += 2;
+		len -= 2;
+	}
+	if (len)
+		memcpy(plain, bytes, len);
+	if (number && len >= MESH_REPLY_LEN && mesh_kind(plain, len) == MESH_REPLY)
+		memcpy(plain + 4, r->tokens[number], 4);
+	s = keypair_sub(r->keypair, number);
+	wg_data_header_write(msg, r->keypair->remote_index | number, s->counter);
+	aead_seal(s->sealer, s->counter, msg + WG_DATA_HEADER, plain, len);
+	s->counter++;
 	add(w, false, msg, WG_DATA_HEADER + len + AEAD_TAG, from);
 }
 
@@ -743,6 +769,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			len = size;
 		let_pass(&w, steps[step & 7]);
 		w.glue = step & 0x40;
+		w.waits = step & 0x20;
 		piece(&w, op, data, len);
 		if (!(step & 0x80))
 			hand_over(&w);

@@ -34,6 +34,7 @@ struct remote {
 	struct noise_handshake handshake;
 	struct cookie_maker cookies;
 	struct keypair *keypair;
+	uint8_t tokens[SUB_SESSIONS][4];	/* of probes it heard */
 	uint8_t stamp[WG_TAI64N_LEN];
 };
 
@@ -56,6 +57,7 @@ struct world {
 	bool tun;
 	unsigned int lane;		/* which one gets it */
 	bool glue;			/* the next datagram to the one before */
+	bool waits;			/* the batch goes through the queues */
 	struct buffer buffers[PACKET_BATCH];
 	struct endpoint from[PACKET_BATCH];
 	size_t count;
@@ -122,16 +124,19 @@ static inline void establish(struct world *w, size_t i)
 {
 	struct peer *p = node_find(w->node, w->remotes[i].id.public_key);
 	uint32_t index = 0x1000U * (uint32_t)(i + 1) | p->data.home << WG_INDEX_LANE_SHIFT;
-	struct noise_keys keys = { .local_index = index, .remote_index = 77, .initiator = i == 0 };
-	struct noise_keys turned = { .local_index = 77, .remote_index = index, .initiator = i != 0 };
+	struct noise_keys keys = { .local_index = index, .remote_index = 0x4d00, .initiator = i == 0 };
+	struct noise_keys turned = { .local_index = 0x4d00, .remote_index = index, .initiator = i != 0 };
+
+	struct keypair *ours;
 
 	memset(keys.send, 3 + (int)i, KEY_LEN);
 	memset(keys.receive, 5 + (int)i, KEY_LEN);
 	memcpy(turned.send, keys.receive, KEY_LEN);
 	memcpy(turned.receive, keys.send, KEY_LEN);
 	w->remotes[i].keypair = keypair_new(&turned, w->now.mono_us);
-	require(w->remotes[i].keypair &&
-		lane_install(w->lanes[p->data.home], &p->data, keypair_new(&keys, w->now.mono_us)), "no session");
+	ours = keypair_new(&keys, w->now.mono_us);
+	require(w->remotes[i].keypair && keypair_open_subs(w->remotes[i].keypair, SUB_SESSIONS_MAX) && ours &&
+		keypair_open_subs(ours, 0) && links_install(w->node->lanes, LANES, &p->data, ours), "no session");
 }
 
 static inline void world_init(struct world *w)

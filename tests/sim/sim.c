@@ -4,7 +4,8 @@
  *
  * Every node draws from its own stream, split from the seed, so that one node's draws do not shift another's. A datagram is
  * copied into an event when it is sent; delay, jitter, loss, duplication and MTU of the link decide when and whether it
- * arrives. Reordering comes from jitter. After every input a node has its turn, as in the daemon.
+ * arrives. Reordering comes from jitter. After every input a node has its turn, as in the daemon. NATs translate when a datagram is sent,
+ * and when it arrives.
  */
 #include "sim.h"
 
@@ -13,13 +14,16 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "node/change.h"
+#include "transport/cookie.h"
 #include "wire/wg.h"
 
 struct sim_event {
 	struct sim_event *next;
 	int64_t at_us;
 	size_t to;
-	struct path_addr from;
+	struct endpoint source, target;
+	bool inside;		/* it is past the NAT */
 	size_t len;
 	uint8_t bytes[];	/* headroom, datagram, tailroom */
 };
@@ -56,6 +60,7 @@ void sim_init(struct sim *s, uint64_t seed)
 	memset(s, 0, sizeof(*s));
 	s->random.s = seed;
 	s->lanes = 1;
+	s->flow_sessions = FLOW_SESSIONS_DEFAULT;
 	s->now_us = US_PER_S;
 	s->wall_ns = INT64_C(1700000000) * NS_PER_S;
 }
@@ -85,11 +90,13 @@ static void start_node(struct sim *s, size_t i)
 	struct log log = { 0 };
 	struct change c = { .bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT, .listen_port = SIM_PORT };
 
-	n->node = node_new(&rng, &log, s->lanes);
+	change_links_default(&c);
+	c.links.flow_sessions = n->flow_sessions;
+	n->node = node_new(&rng, &log, n->lanes);
 	assert(n->node);
 	memcpy(c.private_key, n->private_key, KEY_LEN);
 	assert(!node_apply(n->node, &c, instant_of(s, i)));
-	for (unsigned int l = 0; l < s->lanes; l++)
+	for (unsigned int l = 0; l < n->lanes; l++)
 		lane_set_offloads(node_lane(n->node, l), 1 + (uint32_t)sim_random(&n->random, 63), true);
 	node_set_mtu(n->node, 1420);
 	node_set_up(n->node, true, instant_of(s, i));
@@ -105,6 +112,9 @@ size_t sim_add_node(struct sim *s)
 	assert(i < SIM_NODES_MAX);
 	n->random.s = sim_random(&s->random, 0);
 	n->endpoint = (struct endpoint){ .addr = { IP_V4, { 192, 0, 2, (uint8_t)(i + 1) } }, .port = SIM_PORT };
+	n->lanes = s->lanes;
+	n->flow_sessions = s->flow_sessions;
+	n->ports_max = SUB_SESSIONS_MAX;
 	key_generate(&rng, n->private_key);
 	key_public(n->public_key, n->private_key);
 	start_node(s, i);
@@ -120,6 +130,37 @@ void sim_restart_node(struct sim *s, size_t i, bool with_stamp)
 	start_node(s, i);
 	if (with_stamp)
 		node_set_timestamp(s->nodes[i].node, stamp);
+}
+
+void sim_add_nat(struct sim *s, size_t i, enum sim_nat_kind kind)
+{
+	struct sim_node *n = &s->nodes[i];
+
+	n->endpoint.addr = (struct ip_addr){ IP_V4, { 192, 168, (uint8_t)(i + 1), 2 } };
+	n->nat = (struct sim_nat){
+		.kind = kind, .outside = { IP_V4, { 198, 51, 100, (uint8_t)(i + 1) } }, .forwarded = SIM_PORT,
+		.timeout_us = 30 * US_PER_S, .random = sim_random(&s->random, 0),
+	};
+}
+
+struct endpoint sim_outside(const struct sim *s, size_t i)
+{
+	struct endpoint e = s->nodes[i].endpoint;
+
+	if (s->nodes[i].nat.kind != SIM_NAT_NONE)
+		e.addr = s->nodes[i].nat.outside;
+	return e;
+}
+
+void sim_set_flow_sessions(struct sim *s, size_t i, uint8_t sessions)
+{
+	struct change c = { 0 };
+
+	change_links_default(&c);
+	c.links.flow_sessions = sessions;
+	s->nodes[i].flow_sessions = sessions;
+	assert(!node_apply(s->nodes[i].node, &c, instant_of(s, i)));
+	s->nodes[i].wake_us = s->now_us;
 }
 
 void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_t *psk, uint16_t keepalive_s)
@@ -138,7 +179,7 @@ void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_
 	}
 	if (endpoint) {
 		p->bits |= CHANGE_PEER_ENDPOINT;
-		p->endpoint = s->nodes[b].endpoint;
+		p->endpoint = sim_outside(s, b);
 	}
 	inner_address(b, &v6, &v4);
 	assert(change_add_allowed(p, &v6, false) && change_add_allowed(p, &v4, false));
@@ -163,14 +204,16 @@ void sim_set_link(struct sim *s, size_t a, size_t b, const struct sim_link *link
  * The wire.
  */
 
-static void event_add(struct sim *s, size_t to, int64_t at_us, const struct path_addr *from, const void *msg, size_t len)
+static struct sim_event *event_add(struct sim *s, size_t to, int64_t at_us, const struct endpoint *source, const struct endpoint *target,
+				   const void *msg, size_t len)
 {
-	struct sim_event *e = malloc(sizeof(*e) + PACKET_HEADROOM + len + PACKET_TAILROOM), **at = &s->events;
+	struct sim_event *e = calloc(1, sizeof(*e) + PACKET_HEADROOM + len + PACKET_TAILROOM), **at = &s->events;
 
 	assert(e);
 	e->at_us = at_us;
 	e->to = to;
-	e->from = *from;
+	e->source = *source;
+	e->target = *target;
 	e->len = len;
 	memcpy(e->bytes + PACKET_HEADROOM, msg, len);
 	while (*at && (*at)->at_us <= at_us)
@@ -178,10 +221,27 @@ static void event_add(struct sim *s, size_t to, int64_t at_us, const struct path
 	e->next = *at;
 	*at = e;
 	s->in_flight++;
+	return e;
 }
 
-static void count_sent(struct sim *s, struct sim_node *n, const uint8_t *msg, size_t len)
+/* The shortest inner packet there is here is longer than any probe, reply, report or offer. */
+enum { CONTROL_SEALED_MAX = 64 };
+
+static struct sim_dgram dgram_of(const struct endpoint *from, const struct endpoint *to, const uint8_t *msg, size_t len)
 {
+	struct sim_dgram d = { .from = *from, .to = *to, .msg = msg, .len = len };
+
+	if (wg_classify(msg, len) != WG_DATA)
+		return d;
+	d.number = wg_data_receiver(msg) & WG_INDEX_SUB_SESSION;
+	d.control = len > WG_DATA_MIN && (len <= CONTROL_SEALED_MAX || d.number == SUB_SESSION_CONTROL);
+	return d;
+}
+
+static void count_sent(struct sim *s, struct sim_node *n, const struct sim_dgram *d)
+{
+	const uint8_t *msg = d->msg;
+	size_t len = d->len;
 	struct sim_seen *seen = &n->seen;
 
 	n->last_sent_us = s->now_us;
@@ -199,8 +259,12 @@ static void count_sent(struct sim *s, struct sim_node *n, const uint8_t *msg, si
 	case WG_DATA:
 		if (len == WG_DATA_MIN)
 			seen->keepalives++;
-		else
+		else if (!d->control)
 			seen->data++;
+		else
+			seen->controls++;
+		if (d->control && d->number != SUB_SESSION_CONTROL)
+			seen->answered++;
 		break;
 	default:
 		assert(false && "a node sends nothing but WireGuard");
@@ -225,31 +289,108 @@ static bool lost(struct sim *s, const struct sim_link *l, const uint8_t *msg, si
 	return sim_random(&s->random, 1000) < l->loss;
 }
 
+/*
+ * A plain WireGuard's indices: what is zero in a meshd's is random in them. The handshake hashes no index, so that they may be exchanged
+ * on the way, with a new MAC1.
+ */
+static uint32_t plain_bits(const struct sim_node *n, uint32_t index)
+{
+	uint64_t z = ((uint64_t)(index & ~(uint32_t)WG_INDEX_SUB_SESSION) ^ get_be32(n->public_key)) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (uint32_t)(z >> 40) & WG_INDEX_SUB_SESSION;
+}
+
+enum { SENDER_AT = 4, RESPONSE_RECEIVER_AT = 8, RECEIVER_AT = 4 };
+
+static void exchange(const struct sim_node *n, uint8_t *index)
+{
+	put_le32(index, get_le32(index) ^ plain_bits(n, get_le32(index)));
+}
+
+static void sign_again(const uint8_t public_key[KEY_LEN], uint8_t *msg, size_t len, int64_t now_us)
+{
+	struct cookie_maker maker;
+
+	cookie_maker_init(&maker, public_key);
+	cookie_maker_sign(&maker, msg, len, now_us);
+}
+
+static void plain_out(struct sim *s, const struct sim_node *n, const uint8_t peer_key[KEY_LEN], uint8_t *msg, size_t len)
+{
+	unsigned int type = wg_classify(msg, len);
+
+	if (type != WG_INITIATION && type != WG_RESPONSE)
+		return;
+	exchange(n, msg + SENDER_AT);
+	sign_again(peer_key, msg, len, s->now_us);
+}
+
+static void plain_in(struct sim *s, const struct sim_node *n, uint8_t *msg, size_t len)
+{
+	switch (wg_classify(msg, len)) {
+	case WG_DATA:
+	case WG_COOKIE_REPLY:
+		exchange(n, msg + RECEIVER_AT);
+		break;
+	case WG_RESPONSE:
+		exchange(n, msg + RESPONSE_RECEIVER_AT);
+		sign_again(n->public_key, msg, len, s->now_us);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Which node's an address outside is, or node_count. */
+static size_t node_at(const struct sim *s, const struct endpoint *to)
+{
+	size_t i;
+
+	for (i = 0; i < s->node_count; i++) {
+		struct endpoint outside = sim_outside(s, i);
+
+		if (ip_addr_equal(&outside.addr, &to->addr))
+			break;
+	}
+	return i;
+}
+
+static void link_send(struct sim *s, size_t from, size_t to, const struct sim_dgram *d)
+{
+	const struct sim_link *l = &s->links[from][to];
+	int copies = 1;
+
+	if (sim_random(&s->random, 1000) < l->duplicate)
+		copies = 2;
+	for (int c = 0; c < copies; c++) {
+		int64_t delay_us = l->delay_us;
+
+		if (l->jitter_us)
+			delay_us += (int64_t)sim_random(&s->random, (uint64_t)l->jitter_us);
+		if (!lost(s, l, d->msg, d->len))
+			event_add(s, to, s->now_us + delay_us, &d->from, &d->to, d->msg, d->len);
+	}
+}
+
 static void wire_send(struct sim *s, size_t from, const struct dgram *d)
 {
-	struct path_addr source = { .remote = s->nodes[from].endpoint };
+	struct sim_node *n = &s->nodes[from];
+	struct endpoint source = sim_outside(s, from);
+	size_t to = node_at(s, &d->path.remote);
+	struct sim_dgram seen;
 
-	count_sent(s, &s->nodes[from], d->data, d->len);
+	source.port = (uint16_t)(n->endpoint.port + d->port);
+	if (n->nat.kind != SIM_NAT_NONE)
+		source.port = nat_out(&n->nat, source.port, &d->path.remote, s->now_us);
+	if (n->plain && to < s->node_count)
+		plain_out(s, n, s->nodes[to].public_key, d->data, d->len);
+	seen = dgram_of(&source, &d->path.remote, d->data, d->len);
+	count_sent(s, n, &seen);
 	trace(s, from, d->data, d->len);
 	if (s->on_dgram)
-		s->on_dgram(s, from, d->data, d->len);
-	for (size_t to = 0; to < s->node_count; to++) {
-		const struct sim_link *l = &s->links[from][to];
-		int copies = 1;
-
-		if (!endpoint_equal(&s->nodes[to].endpoint, &d->path.remote))
-			continue;
-		if (sim_random(&s->random, 1000) < l->duplicate)
-			copies = 2;
-		for (int c = 0; c < copies; c++) {
-			int64_t delay_us = l->delay_us;
-
-			if (l->jitter_us)
-				delay_us += (int64_t)sim_random(&s->random, (uint64_t)l->jitter_us);
-			if (!lost(s, l, d->data, d->len))
-				event_add(s, to, s->now_us + delay_us, &source, d->data, d->len);
-		}
-	}
+		s->on_dgram(s, from, &seen);
+	if (to < s->node_count && source.port)
+		link_send(s, from, to, &seen);
 }
 
 /*
@@ -307,11 +448,11 @@ static void flush_lane(struct sim *s, size_t i, unsigned int lane)
 		unsigned int to = handovers[j].peer->home;
 
 		s->handed_over++;
-		assert(lane_from_lane(node_lane(s->nodes[i].node, to), instant_of(s, i), &handovers[j], 1) == 1);
+		lane_from_lane(node_lane(s->nodes[i].node, to), instant_of(s, i), &handovers[j], 1);
 		flush_lane(s, i, to);
 	}
 	for (size_t j = 0; j < stray_count; j++) {
-		unsigned int to = wg_index_lane(wg_data_receiver(strays[j].data));
+		unsigned int to = lane_of_index(wg_data_receiver(strays[j].data), s->nodes[i].lanes);
 
 		s->strays++;
 		lane_from_udp(node_lane(s->nodes[i].node, to), instant_of(s, i), &strays[j], 1);
@@ -319,50 +460,109 @@ static void flush_lane(struct sim *s, size_t i, unsigned int lane)
 	}
 }
 
+/* P_i is right behind the listen port. */
+static void give_ports(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	uint16_t numbers[SUB_SESSIONS];
+	unsigned int count = node_ports_wanted(n->node);
+
+	if (count > n->ports_max)
+		count = n->ports_max;
+	for (unsigned int j = 0; j < count; j++)
+		numbers[j] = (uint16_t)(n->endpoint.port + j + 1);
+	node_set_ports(n->node, numbers, count, instant_of(s, i));
+}
+
+/* Send all that can go now. Returns when a shaper lets more go. */
+static int64_t drain(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	int64_t next_us = NEVER_US;
+	bool more;
+
+	for (unsigned int l = 0; l < n->lanes; l++) {
+		struct lane *lane = node_lane(n->node, l);
+		int64_t wait_us;
+
+		do {
+			more = lane_drain(lane, instant_of(s, i), SIM_DRAIN_BYTES);
+			flush_lane(s, i, l);
+		} while (more);
+		wait_us = lane_wait_us(lane, instant_of(s, i));
+		if (wait_us != NEVER_US && s->now_us + wait_us < next_us)
+			next_us = s->now_us + wait_us;
+	}
+	return next_us;
+}
+
 static void turn(struct sim *s, size_t i)
 {
 	struct sim_node *n = &s->nodes[i];
 	struct dgram *dgrams;
 	size_t count;
-	bool more;
+	int64_t shaper_us;
 
 	node_turn(n->node, instant_of(s, i));
+	if (node_effects(n->node) & NODE_EFFECT_PORTS)
+		give_ports(s, i);
 	count = node_out(n->node, &dgrams);
 	for (size_t j = 0; j < count; j++)
 		wire_send(s, i, &dgrams[j]);
 	node_out_clear(n->node);
-	for (unsigned int l = 0; l < s->lanes; l++)
-		do {
-			more = lane_drain(node_lane(n->node, l), instant_of(s, i));
-			flush_lane(s, i, l);
-		} while (more);
+	shaper_us = drain(s, i);
 	n->wake_us = node_deadline(n->node);
+	/* The node has work as long as a packet waits, for a shaper too. */
+	if (shaper_us != NEVER_US && (n->wake_us <= s->now_us || shaper_us < n->wake_us))
+		n->wake_us = shaper_us;
+}
+
+/* Where a datagram ends up inside: the number of the socket, or -1. */
+static int socket_of(struct sim *s, const struct sim_event *e)
+{
+	struct sim_node *n = &s->nodes[e->to];
+	struct endpoint outside = sim_outside(s, e->to);
+	unsigned int port = e->target.port;
+
+	if (e->inside)
+		return 0;
+	if (!ip_addr_equal(&outside.addr, &e->target.addr))
+		return -1;
+	if (n->nat.kind != SIM_NAT_NONE)
+		port = nat_in(&n->nat, e->target.port, &e->source, s->now_us);
+	if (port < n->endpoint.port || port > n->endpoint.port + n->ports_max)
+		return -1;
+	return (int)(port - n->endpoint.port);
 }
 
 static void arrive(struct sim *s, struct sim_event *e)
 {
+	struct sim_node *n = &s->nodes[e->to];
 	struct dgram d = {
 		.data = e->bytes + PACKET_HEADROOM,
 		.len = (uint32_t)e->len,
-		.path = e->from,
+		.path = { .remote = e->source, .local = n->endpoint.addr },
 	};
+	int socket = socket_of(s, e);
 	unsigned int lane;
 
+	if (socket < 0)
+		return;
+	d.port = (uint8_t)socket;
+	s->arriving = dgram_of(&e->source, &e->target, d.data, d.len);
+	if (n->plain)
+		plain_in(s, n, d.data, d.len);
 	/* Steering is a hint: here it is right half of the time, and else a throw of the dice. */
 	lane = wg_classify(d.data, d.len) == WG_DATA && sim_random(&s->random, 2) ?
-	       wg_index_lane(wg_data_receiver(d.data)) : (unsigned int)sim_random(&s->random, s->lanes);
-	lane %= s->lanes;
-	lane_from_udp(node_lane(s->nodes[e->to].node, lane), instant_of(s, e->to), &d, 1);
+	       lane_of_index(wg_data_receiver(d.data), n->lanes) : (unsigned int)sim_random(&s->random, n->lanes);
+	lane_from_udp(node_lane(n->node, lane), instant_of(s, e->to), &d, 1);
 	flush_lane(s, e->to, lane);
 	turn(s, e->to);
-	free(e);
 }
 
 void sim_inject(struct sim *s, size_t i, const struct endpoint *from, const void *msg, size_t len)
 {
-	struct path_addr source = { .remote = *from };
-
-	event_add(s, i, s->now_us, &source, msg, len);
+	event_add(s, i, s->now_us, from, &s->nodes[i].endpoint, msg, len)->inside = true;
 }
 
 /* The node whose deadline comes first. */
@@ -404,6 +604,7 @@ void sim_run(struct sim *s, int64_t us)
 			s->in_flight--;
 			advance(s, arrival_us);
 			arrive(s, e);
+			free(e);
 		} else {
 			advance(s, wake_us);
 			turn(s, i);
@@ -413,12 +614,25 @@ void sim_run(struct sim *s, int64_t us)
 }
 
 /*
- * Inner packets: IPv6, protocol 17, with a tag where the UDP payload would be.
+ * Inner packets: UDP over IPv6, with a tag in it. No checksum, so that nothing is merged.
  */
 
-enum { TAG_AT = 48, TAG_MAGIC = 0x6d657368 };
+enum { UDP_AT = 40, TAG_AT = 48, TAG_MAGIC = 0x6d657368, PORT_FROM = 10000, PORT_TO = 20000 };
+
+/* A flow stays in one queue of the TUN. */
+static unsigned int lane_of_flow(const struct sim *s, size_t a, size_t b, unsigned int flow)
+{
+	struct sim_stream r = { .s = (uint64_t)flow << 32 | a << 16 | b };
+
+	return (unsigned int)sim_random(&r, s->nodes[a].lanes);
+}
 
 void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_len)
+{
+	sim_send_flow(s, a, b, 0, tag, payload_len);
+}
+
+void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_t tag, size_t payload_len)
 {
 	uint8_t room[PACKET_HEADROOM + SIM_DGRAM_MAX + PACKET_TAILROOM] = { 0 }, *p = room + PACKET_HEADROOM;
 	struct packet packet = { .data = p };
@@ -436,11 +650,14 @@ void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_le
 	p[7] = 64;
 	memcpy(p + 8, from.addr.bytes, 16);
 	memcpy(p + 24, to.addr.bytes, 16);
+	put_be16(p + UDP_AT, (uint16_t)(PORT_FROM + flow));
+	put_be16(p + UDP_AT + 2, (uint16_t)(PORT_TO + flow));
+	put_be16(p + UDP_AT + 4, (uint16_t)payload_len);
 	put_be64(p + TAG_AT, tag);
 	put_be32(p + TAG_AT + 8, TAG_MAGIC);
 	packet.len = (uint32_t)(40 + payload_len);
-	lane = (unsigned int)sim_random(&s->random, s->lanes);
-	assert(lane_from_tun(node_lane(s->nodes[a].node, lane), instant_of(s, a), &packet, 1) == 1);
+	lane = lane_of_flow(s, a, b, flow);
+	lane_from_tun(node_lane(s->nodes[a].node, lane), instant_of(s, a), &packet, 1);
 	flush_lane(s, a, lane);
 	turn(s, a);
 }

@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/instant.h"
 #include "base/rng.h"
+#include "nat.h"
 #include "node/lane.h"
 #include "node/node.h"
 
@@ -16,12 +17,15 @@
  * Many nodes in one process, in virtual time, from one seed: the second driver of the core. Nothing here sleeps,
  * and a run is repeated exactly by its seed. One event at a time: the earliest arrival, node deadline or script
  * line is taken, the clock jumps there, that one thing is done.
+ *
+ * A node's sockets are at one address: the listen port, and behind it P_1, P_2... It may be behind a NAT of its own.
  */
 
 enum {
 	SIM_NODES_MAX = 64,
 	SIM_DGRAM_MAX = 2048,
 	SIM_PORT = 51820,
+	SIM_DRAIN_BYTES = 16384,	/* asked of a lane at once */
 };
 
 /* What a link does to datagrams, in one direction. All zero: perfect and immediate. Probabilities in 1/1000. */
@@ -37,13 +41,20 @@ struct sim_link {
 /* Something that happened on the wire or at a TUN, for tests that watch. */
 struct sim_seen {
 	uint64_t initiations, responses, cookie_replies, data, keepalives;	/* sent, by type */
+	uint64_t controls;		/* mesh control messages, which are not among 'data' */
+	uint64_t answered;		/* those that go out on a sub-session of data: probes and replies */
 	uint64_t delivered;		/* inner packets the node wrote to its TUN */
 	uint64_t refused;		/* ICMP errors among them */
 };
 
 struct sim_node {
 	struct node *node;
-	struct endpoint endpoint;	/* where it is now */
+	struct endpoint endpoint;	/* where it is now, as it sees it itself */
+	struct sim_nat nat;
+	unsigned int lanes;
+	uint8_t flow_sessions;		/* as it is started; see sim_set_flow_sessions() */
+	unsigned int ports_max;		/* sockets for sub-sessions it can have; 126 at first */
+	bool plain;			/* its indices are as a plain WireGuard's: random in all bits */
 	int64_t wall_offset_ns;		/* how wrong its clock is */
 	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
 	struct sim_stream { uint64_t s; } random;
@@ -55,13 +66,24 @@ struct sim_node {
 
 struct sim_event;
 
+/* A datagram as it is outside: behind the NAT of who sent it, before that of who gets it. */
+struct sim_dgram {
+	struct endpoint from, to;
+	const uint8_t *msg;
+	size_t len;
+	unsigned int number;		/* of its sub-session; 0 for handshakes */
+	bool control;			/* a mesh control message, as can be told from its length and number */
+};
+
 struct sim {
 	struct sim_stream random;
 	int64_t now_us, wall_ns;	/* virtual */
 	struct sim_node nodes[SIM_NODES_MAX];
 	size_t node_count;
 	unsigned int lanes;		/* of each node made from now on; 1 at first */
+	uint8_t flow_sessions;		/* the same; 32 at first */
 	uint64_t handed_over, strays;	/* packets and messages that went from lane to lane */
+	struct sim_dgram arriving;	/* the datagram whose packet on_packet() is called for */
 	struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX];
 	struct sim_event *events;	/* sorted by time, then by order of making */
 	size_t in_flight;
@@ -69,7 +91,7 @@ struct sim {
 	/* Called for each inner packet that reaches a node's TUN. May be NULL. */
 	void (*on_packet)(struct sim *s, size_t node, const uint8_t *packet, size_t len);
 	/* Called for each datagram a node sends, before the link has its way. May be NULL. */
-	void (*on_dgram)(struct sim *s, size_t from, const uint8_t *msg, size_t len);
+	void (*on_dgram)(struct sim *s, size_t from, const struct sim_dgram *d);
 	void *ctx;
 };
 
@@ -82,6 +104,17 @@ size_t sim_add_node(struct sim *s);
 /* Take a node away and start it afresh with the same key; with_stamp: it remembers its last TAI64N. Peers must be added again. */
 void sim_restart_node(struct sim *s, size_t i, bool with_stamp);
 
+/*
+ * Put node i behind a NAT, at an address of its own; its peers must be added afterwards. Mappings live 30 s.
+ */
+void sim_add_nat(struct sim *s, size_t i, enum sim_nat_kind kind);
+
+/* Where node i is for others. */
+struct endpoint sim_outside(const struct sim *s, size_t i);
+
+/* FlowSessions of a running node, and of what it is when it is restarted. */
+void sim_set_flow_sessions(struct sim *s, size_t i, uint8_t sessions);
+
 /* Make b a peer of a (one direction of configuration). Endpoint: b's, if 'endpoint'. psk may be NULL. */
 void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_t *psk, uint16_t keepalive_s);
 
@@ -93,6 +126,9 @@ void sim_set_link(struct sim *s, size_t a, size_t b, const struct sim_link *link
 
 /* Put an inner packet (IPv6, UDP-like, carrying 'tag') into a's TUN for b. */
 void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_len);
+
+/* The same, in flow 'flow' of the two; sim_send() is flow 0. */
+void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_t tag, size_t payload_len);
 
 /* The tag of a packet sim_send() made, or 0. */
 uint64_t sim_tag(const uint8_t *packet, size_t len);

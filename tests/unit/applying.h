@@ -176,7 +176,7 @@ static inline const struct keypair *give_session(uint8_t id)
 	struct keypair *k = keypair_new(&keys, now.mono_us);
 	struct peer *p = node_find(n, public_of(id));
 
-	assert_true(lane_install(&n->lanes[0], &p->data, k));
+	assert_true(links_install(n->lanes, n->lane_count, &p->data, k));
 	assert_true(info_of(id).has_session);
 	return k;
 }

@@ -33,6 +33,7 @@ struct end {
 static struct end a, b;
 static struct instant now;
 static unsigned int lane_count = 1;	/* of each */
+static bool plain = true;		/* WireGuard and nothing more: no word about sub-sessions */
 
 static inline void end_init(struct end *e, uint64_t seed, const char *here)
 {
@@ -62,6 +63,10 @@ static inline void befriend(struct end *e, const struct end *other, uint16_t kee
 	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
 	p->endpoint = other->here;
 	p->keepalive_s = keepalive_s;
+	if (plain) {
+		p->bits |= CHANGE_PEER_FLOW_SESSIONS;
+		p->link.flow_sessions = 0;
+	}
 	assert_true(change_add_allowed(p, &all, false));
 	assert_int_equal(node_apply(e->node, &c, now), 0);
 	change_done(&c);
@@ -125,7 +130,7 @@ static inline void turn(struct end *e)
 	do {
 		more = false;
 		for (unsigned int n = 0; n < lane_count; n++)
-			more |= lane_drain(node_lane(e->node, n), now);
+			more |= lane_drain(node_lane(e->node, n), now, UINT32_MAX);
 		keep_lane(e);
 	} while (more);
 }
@@ -178,7 +183,7 @@ static inline void pass(struct end *e, unsigned int lane, const struct dgram *d)
 		struct dgram stray = out->strays[0];
 
 		lane_out_clear(l);
-		lane_from_udp(node_lane(e->node, wg_index_lane(wg_data_receiver(stray.data))), now, &stray, 1);
+		lane_from_udp(node_lane(e->node, lane_of_index(wg_data_receiver(stray.data), lane_count)), now, &stray, 1);
 	}
 }
 
@@ -206,8 +211,8 @@ static inline struct peer *peer_of(struct end *e)
 	return e->node->peers[0];
 }
 
-/* A packet of 20 bytes from e's TUN. */
-static inline void send_packet(struct end *e)
+/* A packet of 20 bytes from e's TUN, read by that lane. */
+static inline void send_packet_by(struct end *e, unsigned int lane)
 {
 	uint8_t room[PACKET_HEADROOM + 20 + PACKET_TAILROOM] = { 0 };
 	struct packet p = { .data = room + PACKET_HEADROOM, .len = 20 };
@@ -216,8 +221,13 @@ static inline void send_packet(struct end *e)
 	p.data[3] = 20;
 	p.data[12] = 10;
 	p.data[16] = 10;
-	lane_from_tun(node_lane(e->node, peer_of(e)->data.home), now, &p, 1);
+	lane_from_tun(node_lane(e->node, lane), now, &p, 1);
 	keep_lane(e);
+}
+
+static inline void send_packet(struct end *e)
+{
+	send_packet_by(e, peer_of(e)->data.home);
 }
 
 static inline uint64_t drops(const struct end *e, enum drop_reason reason)

@@ -19,7 +19,9 @@
 #include "base/bytes.h"
 #include "base/instant.h"
 #include "base/packet.h"
+#include "node/change.h"
 #include "node/lane.h"
+#include "node/links.h"
 #include "transport/noise.h"
 #include "transport/session.h"
 
@@ -32,6 +34,8 @@ enum {
 };
 
 #define LANES_START_US (INT64_C(1000) * US_PER_S)
+
+static const uint8_t lanes_flow_key[16] = { 0x5a };
 
 /* A batch of buffers: guard, headroom, data, tailroom, guard. */
 struct lanes_batch {
@@ -120,30 +124,46 @@ static inline void lanes_handshake(struct lanes *l, uint32_t number)
 	uint32_t a = LANES_INDEX_A + 0x1000 * number, b = LANES_INDEX_B + 0x1000 * number;
 	uint8_t seed = (uint8_t)(10 * number + 1);
 
-	assert_true(lane_install(&l->a.lane, &l->a.peer, lanes_keypair(a, b, true, seed, l->now.mono_us)));
-	assert_true(lane_install(&l->b.lane, &l->b.peer, lanes_keypair(b, a, false, seed, l->now.mono_us)));
+	assert_true(links_install(&l->a.lane, 1, &l->a.peer, lanes_keypair(a, b, true, seed, l->now.mono_us)));
+	assert_true(links_install(&l->b.lane, 1, &l->b.peer, lanes_keypair(b, a, false, seed, l->now.mono_us)));
+}
+
+/* What a lane does when it hears on 'next', and the node when it hears of that. */
+static inline void lanes_confirm(struct lanes_side *s)
+{
+	s->peer.links->current = s->peer.links->next;
+	s->peer.links->next = NULL;
+	links_confirm(&s->lane, 1, &s->peer);
+	assert_ptr_equal(s->peer.session.current, s->peer.links->current);
+	assert_null(s->peer.session.next);
 }
 
 /* The same, and confirmed. */
 static inline void lanes_session(struct lanes *l, uint32_t number)
 {
-	struct session_dropped dropped;
-
 	lanes_handshake(l, number);
-	assert_true(session_confirm(&l->b.peer.session, l->b.peer.session.next, &dropped));
-	assert_int_equal(dropped.count, 0);
+	lanes_confirm(&l->b);
+}
+
+/* A further peer of one lane, with an endpoint and nothing else. links_done() ends it. */
+static inline void lanes_peer(struct lane_peer *p, const struct endpoint *remote)
+{
+	memset(p, 0, sizeof(*p));
+	p->dscp = DSCP_NONE;
+	assert_true(links_init(p, 0, 1));
+	p->links->path.remote = *remote;
 }
 
 static inline void lanes_init(struct lanes *l)
 {
 	memset(l, 0, sizeof(*l));
 	l->now = (struct instant){ .mono_us = LANES_START_US, .wall_ns = 1 };
-	assert_true(lane_init(&l->a.lane, 0, 1, &l->a.allowed));
-	assert_true(lane_init(&l->b.lane, 0, 1, &l->b.allowed));
+	assert_true(lane_init(&l->a.lane, 0, 1, &l->a.allowed, lanes_flow_key));
+	assert_true(lane_init(&l->b.lane, 0, 1, &l->b.allowed, lanes_flow_key));
 	assert_true(endpoint_parse("192.0.2.1:1111", &l->a.here));
 	assert_true(endpoint_parse("[2001:db8::2]:2222", &l->b.here));
-	l->a.peer.path.remote = l->b.here;
-	l->b.peer.path.remote = l->a.here;
+	lanes_peer(&l->a.peer, &l->b.here);
+	lanes_peer(&l->b.peer, &l->a.here);
 	lanes_allow(&l->a, &l->a.peer, "10.0.0.2");
 	lanes_allow(&l->a, &l->a.peer, "fd00::2");
 	lanes_allow(&l->b, &l->b.peer, "10.0.0.1");
@@ -153,9 +173,10 @@ static inline void lanes_init(struct lanes *l)
 static inline void lanes_side_done(struct lanes_side *s)
 {
 	lane_out_clear(&s->lane);
-	lane_remove_peer(&s->lane, &s->peer);
+	links_done(&s->lane, 1, &s->peer);
 	assert_int_equal(s->lane.small.used, 0);
-	assert_int_equal(s->lane.large.used, 0);
+	assert_int_equal(s->lane.slots.used, 0);
+	assert_true(fq_empty(&s->lane.queue) && fq_empty(&s->lane.queue_in));
 	assert_int_equal(s->lane.indices.count, 0);
 	assert_null(s->lane.noted);
 	assert_null(s->lane.pending);
@@ -268,7 +289,13 @@ static inline void lanes_tun(struct lanes *l, struct lanes_side *s)
 {
 	assert_int_equal(lane_out(&s->lane)->dgram_count, 0);
 	assert_int_equal(lanes_written_count(s), 0);
-	assert_int_equal(lane_from_tun(&s->lane, l->now, l->batch.packets, l->batch.count), l->batch.count);
+	lane_from_tun(&s->lane, l->now, l->batch.packets, l->batch.count);
+}
+
+/* As much as the output holds of what a side has to send. Whether there is more. */
+static inline bool lanes_drain(struct lanes *l, struct lanes_side *s)
+{
+	return lane_drain(&s->lane, l->now, UINT32_MAX);
 }
 
 static inline void lanes_udp_part(struct lanes *l, struct lanes_side *s, size_t first, size_t count)
@@ -336,14 +363,24 @@ static inline void lanes_sealed(struct lanes *l, struct lanes_side *s, const uin
 static inline unsigned int lanes_events(struct lanes_side *s)
 {
 	unsigned int events = 0, one;
-	struct lane_peer *p;
+	struct lane_link *k;
 
-	while ((p = lane_next_noted(&s->lane, &one))) {
-		assert_ptr_equal(p, &s->peer);
+	while ((k = lane_next_noted(&s->lane, &one))) {
+		assert_ptr_equal(k, s->peer.links);
 		events |= one;
 	}
 	assert_null(s->lane.noted);
 	return events;
+}
+
+/* Everything a side has dropped, for whatever reason. */
+static inline uint64_t lanes_drops(const struct lanes_side *s)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		sum += s->lane.drops[i];
+	return sum;
 }
 
 #endif

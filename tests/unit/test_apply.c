@@ -154,10 +154,10 @@ static void endpoint_prefix(void **state)
 	apply();
 	assert_int_equal(info_of(1).endpoint_prefix_len, 118);
 	assert_true(endpoint_parse("[2001:db8::6]:1", &roamed.remote));
-	lane_set_path(&n->lanes[0], &node_find(n, public_of(1))->data, &roamed);
+	lane_set_path(&n->lanes[0], node_find(n, public_of(1))->data.links, &roamed);
 	assert_int_equal(info_of(1).endpoint_prefix_len, 118);
 	assert_true(endpoint_parse("[2001:db8:1::6]:1", &roamed.remote));
-	lane_set_path(&n->lanes[0], &node_find(n, public_of(1))->data, &roamed);
+	lane_set_path(&n->lanes[0], node_find(n, public_of(1))->data.links, &roamed);
 	assert_int_equal(info_of(1).endpoint_prefix_len, 0);
 	p = peer(1, CHANGE_PEER_ENDPOINT);
 	assert_true(endpoint_parse("[2001:db8::5]:1", &p->endpoint));

@@ -212,8 +212,8 @@ static void endpoints(void **state)
 	assert_string_equal(info_of(1).endpoint_name, "");
 	assert_int_equal(info_of(1).path.remote.addr.bytes[3], 2);
 	/* A new endpoint means the local address is the kernel's choice again. */
-	node_find(n, public_of(1))->data.path.ifindex = 4;
-	node_find(n, public_of(1))->data.path.local.family = IP_V4;
+	peer_link(node_find(n, public_of(1)))->path.ifindex = 4;
+	peer_link(node_find(n, public_of(1)))->path.local.family = IP_V4;
 	p = peer(1, CHANGE_PEER_ENDPOINT);
 	assert_true(endpoint_parse("192.0.2.2:1", &p->endpoint));
 	apply();
@@ -246,9 +246,9 @@ static void looping_endpoints(void **state)
 /* Whether the lane was asked for a keepalive to this peer. */
 static bool keepalive_wanted(uint8_t id)
 {
-	bool wanted = node_find(n, public_of(id))->data.want_keepalive;
+	bool wanted = peer_link(node_find(n, public_of(id)))->want_keepalive;
 
-	while (lane_drain(&n->lanes[0], now))
+	while (lane_drain(&n->lanes[0], now, UINT32_MAX))
 		lane_out_clear(&n->lanes[0]);
 	lane_out_clear(&n->lanes[0]);
 	return wanted;

@@ -44,12 +44,13 @@ struct served {
 	size_t version_len;	/* to blow the answer up with */
 };
 
-static bool serve_status(void *ctx, Meshd__Status *s)
+static bool serve_status(void *ctx, bool sub_sessions, Meshd__Status *s)
 {
 	struct served *v = ctx;
 
 	s->name = strdup("test0");
 	s->rx_packets = ++v->asked;
+	s->sub_sessions_left_out = sub_sessions;
 	if (v->version_len) {
 		s->version = malloc(v->version_len + 1);
 		memset(s->version, 'v', v->version_len);
@@ -171,7 +172,7 @@ static uint64_t ask(size_t *peers)
 	Meshd__Status *s = NULL;
 	uint64_t asked;
 
-	if (!client_status("test0", &s, &why))
+	if (!client_status("test0", false, &s, &why))
 		fail_msg("%s", why.s);
 	assert_string_equal(s->name, "test0");
 	asked = s->rx_packets;
@@ -230,6 +231,20 @@ static void asks_and_answers(void **state)
 	assert_int_equal(peers, 3);
 }
 
+/* What is asked for reaches who answers. */
+static void in_full_or_not(void **state)
+{
+	(void)state;
+	for (uint32_t full = 0; full < 2; full++) {
+		struct text why = { 0 };
+		Meshd__Status *s = NULL;
+
+		assert_true(client_status("test0", full, &s, &why));
+		assert_int_equal(s->sub_sessions_left_out, full);
+		meshd__status__free_unpacked(s, NULL);
+	}
+}
+
 static void reload_tells_why_not(void **state)
 {
 	struct text why = { 0 };
@@ -265,7 +280,7 @@ static void nobody_there(void **state)
 	Meshd__Status *s;
 
 	(void)state;
-	assert_false(client_status("other", &s, &why));
+	assert_false(client_status("other", false, &s, &why));
 	assert_string_equal(why.s, "other: meshd is not running (start it with: meshd up other)");
 	text_reset(&why);
 	assert_false(client_down("other", &why));
@@ -400,12 +415,12 @@ static void large_answers(void **state)
 
 	command("peers 0");
 	command("version 17000000");
-	assert_false(client_status("test0", &s, &why));
+	assert_false(client_status("test0", false, &s, &why));
 	assert_string_equal(why.s, "test0: the status does not fit into memory or a message");
 	text_reset(&why);
 	command("version 0");
 	command("peers 13");
-	assert_false(client_status("test0", &s, &why));
+	assert_false(client_status("test0", false, &s, &why));
 	assert_string_equal(why.s, "test0: the status does not fit into memory or a message");
 	text_done(&why);
 }
@@ -422,7 +437,7 @@ static void down_and_gone(void **state)
 	raw_send(fd, 2, down, 2);
 	close(fd);
 	assert_int_equal(server_ended(), 0);
-	assert_false(client_status("test0", &s, &why));
+	assert_false(client_status("test0", false, &s, &why));
 	text_done(&why);
 }
 
@@ -445,7 +460,7 @@ static int try_as_nobody(bool open_wide)
 	Meshd__Status *s;
 	bool refused;
 
-	if (setgid(65534) || setuid(65534) || client_status("test0", &s, &why))
+	if (setgid(65534) || setuid(65534) || client_status("test0", false, &s, &why))
 		return 1;
 	refused = strstr(why.s, open_wide ? "closed the connection" : "only the superuser");
 	if (!refused)
@@ -530,6 +545,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(asks_and_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_full_or_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload_tells_why_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_configs, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),

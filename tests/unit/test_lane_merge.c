@@ -267,21 +267,22 @@ static void seal_one(struct keypair *k, uint8_t *to, uint8_t src, uint8_t tag)
 	uint8_t plain[112] = { 0 };
 
 	lanes_packet(plain, 100, IP_V4, src, 2, tag);
-	wg_data_header_write(to, k->remote_index, k->counter);
-	aead_seal(k->sealer, k->counter++, to + WG_DATA_HEADER, plain, sizeof(plain));
+	wg_data_header_write(to, k->remote_index, k->zero.counter);
+	aead_seal(k->zero.sealer, k->zero.counter++, to + WG_DATA_HEADER, plain, sizeof(plain));
 }
 
 static void mixed_indices(void **state)
 {
-	struct lane_peer other = { .path.remote = l.a.here };
+	struct lane_peer other;
 	struct keypair *theirs = lanes_keypair(88, 0x20000, true, 99, l.now.mono_us);
 	struct lanes_side *b = &l.b;
 	uint8_t gro[6 * MESSAGE];
 	struct path_addr from;
 
 	(void)state;
+	lanes_peer(&other, &l.a.here);
 	lanes_allow(b, &other, "10.0.0.5");
-	assert_true(lane_install(&b->lane, &other, lanes_keypair(0x20000, 88, false, 99, l.now.mono_us)));
+	assert_true(links_install(&b->lane, 1, &other, lanes_keypair(0x20000, 88, false, 99, l.now.mono_us)));
 	/* a, the other, a with the other's source, nobody's index, a handshake's type, the other again. */
 	seal_one(l.a.peer.session.current, gro, 1, 1);
 	seal_one(theirs, gro + MESSAGE, 5, 2);
@@ -305,14 +306,14 @@ static void mixed_indices(void **state)
 	assert_int_equal(b->lane.drops[DROP_NO_INDEX], 1);
 	assert_int_equal(b->lane.drops[DROP_NOT_WIREGUARD], 1);
 	assert_int_equal(drops(&b->lane), 3);
-	assert_int_equal(b->peer.rx_bytes, 2 * MESSAGE);
-	assert_int_equal(other.rx_bytes, 2 * MESSAGE);
+	assert_int_equal(b->peer.links->rx_bytes, 2 * MESSAGE);
+	assert_int_equal(other.links->rx_bytes, 2 * MESSAGE);
 	/* Each peer is where its messages came from. */
-	assert_true(path_addr_equal(&b->peer.path, &from));
-	assert_true(path_addr_equal(&other.path, &from));
+	assert_true(path_addr_equal(&b->peer.links->path, &from));
+	assert_true(path_addr_equal(&other.links->path, &from));
 	keypair_free(theirs);
 	lpm_remove_value(&b->allowed, &other);
-	lane_remove_peer(&b->lane, &other);
+	links_done(&b->lane, 1, &other);
 	lanes_clear(&l, b);
 }
 
@@ -328,8 +329,8 @@ static void mixed_handshakes_and_data(void **state)
 	for (int i = 0; i < 3; i++) {
 		uint8_t *at = gro + i * WG_INITIATION_LEN;
 
-		wg_data_header_write(at, k->remote_index, k->counter);
-		aead_seal(k->sealer, k->counter++, at + WG_DATA_HEADER, plain, sizeof(plain));
+		wg_data_header_write(at, k->remote_index, k->zero.counter);
+		aead_seal(k->zero.sealer, k->zero.counter++, at + WG_DATA_HEADER, plain, sizeof(plain));
 	}
 	memset(gro + WG_INITIATION_LEN, 0, WG_INITIATION_LEN);
 	gro[WG_INITIATION_LEN] = WG_INITIATION;
@@ -350,8 +351,8 @@ static void short_last(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++)
 		seal_one(k, gro + i * MESSAGE, 1, (uint8_t)i);
-	wg_data_header_write(gro + 3 * MESSAGE, k->remote_index, k->counter);
-	aead_seal(k->sealer, k->counter++, gro + 3 * MESSAGE + WG_DATA_HEADER, (const uint8_t *)"", 0);
+	wg_data_header_write(gro + 3 * MESSAGE, k->remote_index, k->zero.counter);
+	aead_seal(k->zero.sealer, k->zero.counter++, gro + 3 * MESSAGE + WG_DATA_HEADER, (const uint8_t *)"", 0);
 	lanes_add(&l.batch, gro, 3 * MESSAGE + WG_DATA_MIN);
 	l.batch.dgrams[0].segment = MESSAGE;
 	/* One that is cut off is one forged message, and does no harm to the others. */
@@ -367,7 +368,7 @@ static void short_last(void **state)
 	assert_int_equal(l.b.lane.drops[DROP_REPLAYED], 1);
 	assert_int_equal(l.b.lane.drops[DROP_NOT_WIREGUARD], 1);
 	assert_int_equal(drops(&l.b.lane), 3);
-	assert_int_equal(l.b.peer.rx_bytes, 4 * MESSAGE + WG_DATA_MIN);
+	assert_int_equal(l.b.peer.links->rx_bytes, 4 * MESSAGE + WG_DATA_MIN);
 	lanes_clear(&l, &l.b);
 }
 

@@ -21,6 +21,8 @@ static int teardown(void **state)
 	return 0;
 }
 
+enum { TAG = 28 };	/* behind the ports: all are of one flow */
+
 /* 'count' packets from a's TUN to b, tagged from 'first' on, in batches. */
 static void send_tagged(uint32_t first, uint32_t count)
 {
@@ -29,7 +31,7 @@ static void send_tagged(uint32_t first, uint32_t count)
 	while (count) {
 		for (size_t i = 0; i < PACKET_BATCH && count; i++, count--) {
 			lanes_packet(p, sizeof(p), IP_V4, 1, 2, 0);
-			put_be32(p + 20, first++);
+			put_be32(p + TAG, first++);
 			lanes_add(&l.batch, p, sizeof(p));
 		}
 		lanes_tun(&l, &l.a);
@@ -48,7 +50,7 @@ static size_t deliver(uint32_t *next)
 
 		lanes_udp_part(&l, &l.b, first, part);
 		for (size_t i = 0; i < lanes_written_count(&l.b); i++, count++)
-			assert_int_equal(get_be32(lanes_written(&l.b, i).data + 20), (*next)++);
+			assert_int_equal(get_be32(lanes_written(&l.b, i).data + TAG), (*next)++);
 		lane_out_clear(&l.b.lane);
 	}
 	lanes_release(&l.batch);
@@ -62,7 +64,7 @@ static size_t drain_all(uint32_t *next)
 	bool more;
 
 	do {
-		more = lane_drain(&l.a.lane, l.now);
+		more = lanes_drain(&l, &l.a);
 		assert_true(lanes_message_count(&l.a) <= LANE_RUNS_MAX);
 		assert_true(!more || lanes_message_count(&l.a) == LANE_RUNS_MAX);
 		count += deliver(next);
@@ -78,7 +80,8 @@ static void fill_runs(size_t count)
 	for (uint8_t i = 0; i < PACKET_BATCH; i++)
 		lanes_add_packet(&b, 1, 9, i);
 	for (; count; count -= PACKET_BATCH)
-		assert_int_equal(lane_from_tun(&l.a.lane, l.now, b.packets, PACKET_BATCH), PACKET_BATCH);
+		lane_from_tun(&l.a.lane, l.now, b.packets, PACKET_BATCH);
+	assert_int_equal(l.a.lane.run_count, LANE_RUNS_MAX - 64);
 	lanes_release(&b);
 }
 
@@ -92,21 +95,21 @@ static void held_until_the_session_comes(void **state)
 
 	(void)state;
 	send_tagged(0, 3);
-	assert_int_equal(l.a.peer.held_count, 3);
+	assert_int_equal(l.a.peer.links->tin.items, 3);
 	assert_int_equal(l.a.lane.small.used, 3);
 	assert_int_equal(l.a.lane.tx_packets, 0);
-	assert_int_equal(l.a.peer.tx_bytes, 0);
+	assert_int_equal(l.a.peer.links->tx_bytes, 0);
 	assert_int_equal(lanes_events(&l.a), LANE_NEED_SESSION);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
 	lanes_session(&l, 0);
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
 	assert_int_equal(drain_all(&next), 3);
 	assert_int_equal(next, 3);
 	assert_int_equal(l.a.lane.tx_packets, 3);
 	/* The data was the sign of life; no keepalive behind it. */
-	assert_int_equal(l.a.peer.session.current->counter, 3);
-	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.peer.session.current->zero.counter, 3);
+	assert_int_equal(l.a.peer.links->tin.items, 0);
 	assert_int_equal(l.a.lane.small.used, 0);
 }
 
@@ -117,46 +120,47 @@ static void oldest_dropped_beyond_the_bound(void **state)
 	(void)state;
 	send_tagged(0, 300);
 	assert_int_equal(LANE_HELD_MAX, 128);
-	assert_int_equal(l.a.peer.held_count, 128);
+	assert_int_equal(l.a.peer.links->tin.items, 128);
 	assert_int_equal(l.a.lane.small.used, 128);
 	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 300 - 128);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	assert_int_equal(drain_all(&next), 128);
 	assert_int_equal(next, 300);
 	/* A nonce is taken when a packet leaves: what was dropped left no hole. */
-	assert_int_equal(l.a.peer.session.current->counter, 128);
-	assert_int_equal(l.b.peer.session.current->replay.newest, 127);
+	assert_int_equal(l.a.peer.session.current->zero.counter, 128);
+	assert_int_equal(l.b.peer.session.current->zero.replay.newest, 127);
 }
 
 /* While some still wait, newer packets go behind them, in both ways a session can arrive. */
 static void order_is_kept_across_the_session(void **state)
 {
-	struct lane_peer other = { .path.remote = l.b.here };
+	struct lane_peer other;
 	uint32_t next = 0;
 
 	(void)state;
+	lanes_peer(&other, &l.b.here);
 	lanes_allow(&l.a, &other, "10.0.0.9");
-	assert_true(lane_install(&l.a.lane, &other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
+	assert_true(links_install(&l.a.lane, 1, &other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
 	send_tagged(0, 100);
 	lanes_session(&l, 0);
 	send_tagged(100, 10);			/* nothing told the lane to drain: still they must not overtake */
-	assert_int_equal(l.a.peer.held_count, 110);
+	assert_int_equal(l.a.peer.links->tin.items, 110);
 	/* The output has room for some of them only. */
 	fill_runs(LANE_RUNS_MAX - 64);
-	assert_true(lane_drain(&l.a.lane, l.now));
-	assert_int_equal(l.a.peer.held_count, 110 - 64);
+	assert_true(lanes_drain(&l, &l.a));
+	assert_int_equal(l.a.peer.links->tin.items, 110 - 64);
 	assert_int_equal(deliver(&next), 64);
 	send_tagged(110, 10);
 	assert_int_equal(drain_all(&next), 120 - 64);
 	assert_int_equal(next, 120);
-	lane_remove_peer(&l.a.lane, &other);
+	links_done(&l.a.lane, 1, &other);
 	/* Nothing waits any more: straight through. */
 	lanes_add_packet(&l.batch, 1, 2, 0);
 	lanes_tun(&l, &l.a);
 	assert_int_equal(lanes_message_count(&l.a), 1);
 	lanes_clear(&l, &l.a);
-	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.peer.links->tin.items, 0);
 }
 
 /* Sizes on both sides of what fits a small slot, to the largest there is. */
@@ -171,70 +175,81 @@ static void large_packets_wait_too(void **state)
 	l.a.lane.mtu = 65535;
 	for (; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		lanes_packet(packet, lens[i], IP_V6, 1, 2, (uint8_t)i);
+		memset(packet + 40, 0, 4);	/* one flow */
 		lanes_add(&l.batch, packet, lens[i]);
 	}
 	lanes_tun(&l, &l.a);
 	lanes_clear(&l, &l.a);
-	assert_true(l.a.lane.small.used >= 4);
-	assert_true(l.a.lane.large.used >= 4);
-	assert_int_equal(l.a.lane.small.used + l.a.lane.large.used, i);
+	assert_int_equal(l.a.lane.small.used, i);
+	assert_true(l.a.lane.slots.used >= 4 && l.a.lane.slots.used <= i - 4);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	lane_kick(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	lanes_carry(&l, &l.a);
 	lanes_udp(&l, &l.b);
 	assert_int_equal(lanes_written_count(&l.b), i);
 	while (i-- > 0) {
 		lanes_packet(packet, lens[i], IP_V6, 1, 2, (uint8_t)i);
+		memset(packet + 40, 0, 4);
 		assert_int_equal(lanes_written(&l.b, i).len, lens[i]);
 		assert_memory_equal(lanes_written(&l.b, i).data, packet, lens[i]);
 	}
 	lanes_clear(&l, &l.b);
-	assert_int_equal(l.a.lane.small.used + l.a.lane.large.used, 0);
+	assert_int_equal(l.a.lane.small.used + l.a.lane.slots.used, 0);
 	free(packet);
 }
 
-/* When the slots for large packets are out, packets are dropped and counted; small ones still find room. */
-static void pools_are_bounded(void **state)
+/* Large packets wait up to a bound of memory: who has most of it loses, and there is room for what is small. */
+static void memory_is_bounded(void **state)
 {
-	struct lane_peer other = { .path.remote = l.b.here };
+	enum { PEERS = 4, EACH = 100 };
+	struct lane_peer peers[PEERS];
 	uint8_t packet[3000];
+	size_t items;
 
 	(void)state;
-	lanes_allow(&l.a, &other, "10.0.0.3");
-	for (int i = 0; i < 200; i++) {
-		lanes_packet(packet, sizeof(packet), IP_V4, 1, i % 2 ? 2 : 3, 0);
+	for (uint8_t i = 0; i < PEERS; i++) {
+		struct ip_prefix p = { .addr = { IP_V4, { 10, 0, 0, (uint8_t)(30 + i) } }, .len = 32 };
+
+		lanes_peer(&peers[i], &l.b.here);
+		assert_true(lpm_insert(&l.a.allowed, &p, &peers[i]));
+	}
+	for (int i = 0; i < PEERS * EACH; i++) {
+		lanes_packet(packet, sizeof(packet), IP_V4, 1, (uint8_t)(30 + i % PEERS), 0);
 		lanes_add(&l.batch, packet, sizeof(packet));
 		lanes_tun(&l, &l.a);
 		lanes_clear(&l, &l.a);
+		assert_true(l.a.lane.queue.memory <= LANE_QUEUE_BYTES);
 	}
-	assert_int_equal(l.a.lane.large.used, LANE_HELD_LARGE_COUNT);
-	assert_int_equal(l.a.peer.held_count, 64);
-	assert_int_equal(other.held_count, 64);
-	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 200 - LANE_HELD_LARGE_COUNT);
-	lanes_add_packet(&l.batch, 1, 3, 0);
-	lanes_tun(&l, &l.a);
-	lanes_clear(&l, &l.a);
-	assert_int_equal(other.held_count, 65);
-	lpm_remove_value(&l.a.allowed, &other);
-	lane_remove_peer(&l.a.lane, &other);
-	assert_int_equal(l.a.lane.large.used, 64);
-	assert_int_equal(l.a.lane.drops[DROP_NO_PEER], 65);
+	items = fq_items(&l.a.lane.queue);
+	assert_true(items > LANE_QUEUE_BYTES / LANE_SLOT_LEN / 2);
+	assert_int_equal(l.a.lane.slots.used, items);
+	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], PEERS * EACH - items);
+	for (int i = 0; i < PEERS; i++)
+		assert_true(peers[i].links->tin.items > EACH / 4);
+	send_tagged(0, 1);
+	assert_int_equal(l.a.peer.links->tin.items, 1);
+	for (int i = 0; i < PEERS; i++) {
+		lpm_remove_value(&l.a.allowed, &peers[i]);
+		links_done(&l.a.lane, 1, &peers[i]);
+	}
+	assert_int_equal(l.a.lane.slots.used, 0);
+	assert_int_equal(l.a.lane.drops[DROP_NO_PEER], items);
 }
 
-/* Small slots are shared by many peers without sessions. */
+/* Small packets of many peers without sessions, up to a bound of their number. */
 static void many_peers_wait(void **state)
 {
 	enum { PEERS = 70 };
 	static struct lane_peer peers[PEERS];
 	uint8_t packet[60];
+	size_t items;
 
 	(void)state;
-	memset(peers, 0, sizeof(peers));
 	for (size_t i = 0; i < PEERS; i++) {
 		struct ip_prefix p = { .addr = { IP_V4, { 10, 1, 0, (uint8_t)i } }, .len = 32 };
 
-		peers[i].path.remote = l.b.here;
+		lanes_peer(&peers[i], &l.b.here);
 		assert_true(lpm_insert(&l.a.allowed, &p, &peers[i]));
 	}
 	for (size_t n = 0; n < 128; n++)
@@ -245,14 +260,17 @@ static void many_peers_wait(void **state)
 			lanes_tun(&l, &l.a);
 			lanes_clear(&l, &l.a);
 		}
-	assert_int_equal(l.a.lane.small.used, LANE_HELD_SMALL_COUNT);
-	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 128 * PEERS - LANE_HELD_SMALL_COUNT);
+	items = fq_items(&l.a.lane.queue);
+	assert_in_range(items, LANE_QUEUE_PACKETS - 128, LANE_QUEUE_PACKETS);
+	assert_int_equal(l.a.lane.small.used, items);
+	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 128 * PEERS - items);
 	for (size_t i = 0; i < PEERS; i++) {
+		assert_true(peers[i].links->tin.items >= 32);
 		lpm_remove_value(&l.a.allowed, &peers[i]);
-		lane_drop_held(&l.a.lane, &peers[i], DROP_NO_SESSION);
-		lane_remove_peer(&l.a.lane, &peers[i]);
+		lane_drop_held(&l.a.lane, peers[i].links, DROP_NO_SESSION, false);
+		links_done(&l.a.lane, 1, &peers[i]);
 	}
-	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], LANE_HELD_SMALL_COUNT);
+	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], items);
 	assert_int_equal(l.a.lane.small.used, 0);
 }
 
@@ -260,15 +278,15 @@ static void dropping_what_waits(void **state)
 {
 	(void)state;
 	send_tagged(0, 20);
-	lane_drop_held(&l.a.lane, &l.a.peer, DROP_NO_SESSION);
+	lane_drop_held(&l.a.lane, l.a.peer.links, DROP_NO_SESSION, false);
 	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], 20);
-	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.peer.links->tin.items, 0);
 	assert_int_equal(l.a.lane.small.used, 0);
-	lane_drop_held(&l.a.lane, &l.a.peer, DROP_NO_SESSION);
+	lane_drop_held(&l.a.lane, l.a.peer.links, DROP_NO_SESSION, false);
 	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], 20);
 	/* The queue works as before. */
 	send_tagged(0, 2);
-	assert_int_equal(l.a.peer.held_count, 2);
+	assert_int_equal(l.a.peer.links->tin.items, 2);
 }
 
 /* The key runs out in the middle of what waits: the rest waits on, for another. */
@@ -279,14 +297,14 @@ static void key_ends_while_draining(void **state)
 	(void)state;
 	send_tagged(0, 10);
 	lanes_session(&l, 0);
-	l.a.peer.session.current->counter = UINT64_C(0xffffffffffffdfff) - 4;
+	l.a.peer.session.current->zero.counter = UINT64_C(0xffffffffffffdfff) - 4;
 	lanes_events(&l.a);
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	assert_int_equal(drain_all(&next), 4);
-	assert_int_equal(l.a.peer.held_count, 6);
+	assert_int_equal(l.a.peer.links->tin.items, 6);
 	assert_int_equal(lanes_events(&l.a) & LANE_NEED_SESSION, LANE_NEED_SESSION);
 	lanes_session(&l, 1);
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	assert_int_equal(drain_all(&next), 6);
 	assert_int_equal(next, 10);
 }
@@ -297,11 +315,11 @@ static void peer_removed_with_output_pending(void **state)
 	(void)state;
 	send_tagged(0, 5);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	lane_kick(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 5);
 	assert_int_equal(l.a.lane.small.used, 0);	/* the output has bytes of its own */
-	lane_remove_peer(&l.a.lane, &l.a.peer);
+	links_done(&l.a.lane, 1, &l.a.peer);
 	memset(&l.a.peer, 0, sizeof(l.a.peer));
 	assert_int_equal(l.a.lane.small.used, 0);
 	lanes_carry(&l, &l.a);
@@ -319,12 +337,12 @@ static void keepalive(void **state)
 {
 	(void)state;
 	lanes_session(&l, 0);
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 1);
 	assert_int_equal(lanes_message(&l.a, 0).len, WG_DATA_MIN);
-	assert_int_equal(l.a.peer.tx_bytes, WG_DATA_MIN);
+	assert_int_equal(l.a.peer.links->tx_bytes, WG_DATA_MIN);
 	assert_int_equal(l.a.lane.tx_packets, 0);
 	assert_int_equal(lanes_events(&l.a), LANE_ANY_SENT);
 	lanes_carry(&l, &l.a);
@@ -332,7 +350,7 @@ static void keepalive(void **state)
 	assert_int_equal(lanes_written_count(&l.b), 0);
 	assert_int_equal(lanes_events(&l.b), LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
 	lanes_clear(&l, &l.b);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
 }
 
@@ -342,23 +360,23 @@ static void keepalive_where_none_can_go(void **state)
 
 	(void)state;
 	/* Without a session it asks for one... */
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
 	assert_int_equal(lanes_events(&l.a), LANE_NEED_SESSION);
 	/* ...an endpoint in our own TUN, or none, gets nothing. */
 	lanes_session(&l, 0);
 	l.a.peer.endpoint_loops = true;
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	l.a.peer.endpoint_loops = false;
-	l.a.peer.path.remote = nowhere;
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	l.a.peer.links->path.remote = nowhere;
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
 	assert_int_equal(lanes_events(&l.a), 0);
-	l.a.peer.path.remote = l.b.here;
-	assert_false(lane_drain(&l.a.lane, l.now));
+	l.a.peer.links->path.remote = l.b.here;
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
 }
 
@@ -371,15 +389,14 @@ static void many_keepalives(void **state)
 	bool more;
 
 	(void)state;
-	memset(peers, 0, sizeof(peers));
 	for (uint32_t i = 0; i < PEERS; i++) {
-		peers[i].path.remote = l.b.here;
-		assert_true(lane_install(&l.a.lane, &peers[i],
+		lanes_peer(&peers[i], &l.b.here);
+		assert_true(links_install(&l.a.lane, 1, &peers[i],
 					 lanes_keypair(0x10000 + 0x800 * i, i, true, (uint8_t)i, l.now.mono_us)));
-		lane_want_keepalive(&l.a.lane, &peers[i]);
+		lane_want_keepalive(&l.a.lane, peers[i].links);
 	}
 	do {
-		more = lane_drain(&l.a.lane, l.now);
+		more = lanes_drain(&l, &l.a);
 		assert_true(lanes_message_count(&l.a) <= LANE_RUNS_MAX);
 		assert_true(!more || lanes_message_count(&l.a) == LANE_RUNS_MAX);
 		count += lanes_message_count(&l.a);
@@ -387,8 +404,8 @@ static void many_keepalives(void **state)
 	} while (more);
 	assert_int_equal(count, PEERS);
 	for (size_t i = 0; i < PEERS; i++) {
-		assert_int_equal(peers[i].session.current->counter, 1);
-		lane_remove_peer(&l.a.lane, &peers[i]);
+		assert_int_equal(peers[i].session.current->zero.counter, 1);
+		links_done(&l.a.lane, 1, &peers[i]);
 	}
 }
 
@@ -400,26 +417,29 @@ static void removing_peers_from_the_lists(void **state)
 {
 	(void)state;
 	for (size_t gone = 0; gone < 4; gone++) {
-		struct lane_peer peers[4] = { { .path.remote = l.b.here } };
+		struct lane_peer peers[4];
 		unsigned int events, seen = 0;
-		struct lane_peer *p;
+		struct lane_link *k;
 
 		for (size_t i = 0; i < 4; i++) {
-			peers[i].path = peers[0].path;
-			lane_want_keepalive(&l.a.lane, &peers[i]);
+			lanes_peer(&peers[i], &l.b.here);
+			lane_want_keepalive(&l.a.lane, peers[i].links);
 		}
-		lane_drain(&l.a.lane, l.now);		/* notes that each needs a session */
+		lanes_drain(&l, &l.a);		/* notes that each needs a session */
 		for (size_t i = 0; i < 4; i++)
-			lane_kick(&l.a.lane, &peers[i]);
-		lane_remove_peer(&l.a.lane, &peers[gone]);
+			lane_kick(&l.a.lane, peers[i].links);
+		links_done(&l.a.lane, 1, &peers[gone]);
 		memset(&peers[gone], 0xee, sizeof(peers[gone]));
-		while ((p = lane_next_noted(&l.a.lane, &events))) {
+		while ((k = lane_next_noted(&l.a.lane, &events))) {
 			assert_int_equal(events, LANE_NEED_SESSION);
-			seen |= 1U << (p - peers);
+			seen |= 1U << (k->peer - peers);
 		}
 		assert_int_equal(seen, 0xfU & ~(1U << gone));
-		assert_false(lane_drain(&l.a.lane, l.now));
+		assert_false(lanes_drain(&l, &l.a));
 		assert_null(l.a.lane.pending);
+		for (size_t i = 0; i < 4; i++)
+			if (i != gone)
+				links_done(&l.a.lane, 1, &peers[i]);
 	}
 }
 
@@ -478,10 +498,10 @@ static void errors_say_why(void **state)
 	assert_error(2, DROP_ENDPOINT_LOOP, IP_V4, 3, 1);
 	assert_error(2, DROP_ENDPOINT_LOOP, IP_V6, 1, 3);
 	l.a.peer.endpoint_loops = false;
-	l.a.peer.path.remote = nowhere;
+	l.a.peer.links->path.remote = nowhere;
 	assert_error(2, DROP_NO_ENDPOINT, IP_V4, 3, 1);
 	assert_error(2, DROP_NO_ENDPOINT, IP_V6, 1, 3);
-	assert_int_equal(l.a.peer.held_count, 0);
+	assert_int_equal(l.a.peer.links->tin.items, 0);
 	assert_int_equal(l.a.lane.tx_packets, 0);	/* none went on */
 }
 
@@ -644,21 +664,32 @@ static void handshakes_not_for_us(void **state)
  * Full batches.
  */
 
+/* What is in b's writes, from the beginning of a round: each tag of a batch so often. */
+static void count_tags(size_t counts[PACKET_BATCH])
+{
+	for (size_t i = 0; i < lanes_written_count(&l.b); i++)
+		counts[lanes_written(&l.b, i).data[20] - 20]++;
+}
+
 static void full_batches_both_ways(void **state)
 {
 	(void)state;
 	lanes_session(&l, 0);
 	for (int round = 0; round < 20; round++) {
+		size_t counts[PACKET_BATCH] = { 0 };
+
 		for (uint8_t i = 0; i < PACKET_BATCH; i++)
 			lanes_add_packet(&l.batch, 1, 2, i);
 		/* Each run has one message: so many batches, and the output is full. */
 		for (int i = 0; i < LANE_RUNS_MAX / PACKET_BATCH; i++)
-			assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, PACKET_BATCH), PACKET_BATCH);
+			lane_from_tun(&l.a.lane, l.now, l.batch.packets, PACKET_BATCH);
 		assert_int_equal(lane_out(&l.a.lane)->dgram_count, LANE_RUNS_MAX);
-		assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, PACKET_BATCH), 0);
+		assert_int_equal(fq_items(&l.a.lane.queue), 0);
 		/* What else there is must wait. */
-		lane_want_keepalive(&l.a.lane, &l.a.peer);
-		assert_true(lane_drain(&l.a.lane, l.now));
+		lane_from_tun(&l.a.lane, l.now, l.batch.packets, PACKET_BATCH);
+		assert_int_equal(fq_items(&l.a.lane.queue), PACKET_BATCH);
+		lane_want_keepalive(&l.a.lane, l.a.peer.links);
+		assert_true(lanes_drain(&l, &l.a));
 		assert_int_equal(lane_out(&l.a.lane)->dgram_count, LANE_RUNS_MAX);
 		lanes_carry(&l, &l.a);
 		for (size_t first = 0; first < LANE_RUNS_MAX; first += PACKET_BATCH) {
@@ -669,16 +700,24 @@ static void full_batches_both_ways(void **state)
 			lane_out_clear(&l.b.lane);
 		}
 		lanes_release(&l.batch);
-		/* The packet that did not fit, and then the keepalive. */
+		/* The packets that did not fit, and one behind them; they are the sign of life that was wanted. */
 		lanes_add_packet(&l.batch, 1, 2, 0);
-		lanes_tun(&l, &l.a);
-		assert_false(lane_drain(&l.a.lane, l.now));
-		assert_int_equal(lanes_message_count(&l.a), 2);
-		assert_int_equal(lanes_message(&l.a, 1).len, WG_DATA_MIN);
-		lanes_clear(&l, &l.a);
+		lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1);
+		assert_false(lanes_drain(&l, &l.a));
+		lanes_carry(&l, &l.a);
+		assert_int_equal(l.batch.count, PACKET_BATCH + 1);
+		for (size_t i = 0; i < l.batch.count; i++) {
+			assert_true(l.batch.dgrams[i].len > WG_DATA_MIN);
+			lanes_udp_part(&l, &l.b, i, 1);
+			count_tags(counts);
+			lane_out_clear(&l.b.lane);
+		}
+		for (uint8_t i = 0; i < PACKET_BATCH; i++)
+			assert_int_equal(counts[i], i ? 1 : 2);
+		lanes_release(&l.batch);
 	}
-	assert_int_equal(l.a.peer.session.current->counter, 20 * (LANE_RUNS_MAX + 2));
-	assert_int_equal(l.b.lane.rx_packets, 20 * LANE_RUNS_MAX);
+	assert_int_equal(l.a.peer.session.current->zero.counter, 20 * (LANE_RUNS_MAX + PACKET_BATCH + 1));
+	assert_int_equal(l.b.lane.rx_packets, 20 * (LANE_RUNS_MAX + PACKET_BATCH + 1));
 }
 
 static void refused_by_the_driver(void **state)
@@ -714,7 +753,7 @@ int main(void)
 		with_lanes(oldest_dropped_beyond_the_bound),
 		with_lanes(order_is_kept_across_the_session),
 		with_lanes(large_packets_wait_too),
-		with_lanes(pools_are_bounded),
+		with_lanes(memory_is_bounded),
 		with_lanes(many_peers_wait),
 		with_lanes(dropping_what_waits),
 		with_lanes(key_ends_while_draining),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Super-packets on their way out: cut, sealed into runs, interrupted by a full output and gone on with, and made to wait. */
+/* Super-packets on their way out: cut, sealed into runs, made to wait by a full output or for a session, and gone on with. */
 #include "lane_stream.h"
 
 #include "transport/rekey.h"
@@ -40,25 +40,28 @@ static void take(const uint8_t *packet, size_t len)
 	stream_take(&flow, packet, len);
 }
 
-/* Hand what is not done of the batch to a as a driver does, until all of it is. Returns how often the output was full. */
-static size_t send_rest(size_t done)
+/* All that waits in a goes to b, as a driver does it. Returns how many outputs that took. */
+static size_t drain_all(void)
 {
 	size_t rounds = 0;
 
-	for (;; rounds++) {
-		done += lane_from_tun(&l.a.lane, l.now, l.batch.packets + done, l.batch.count - done);
+	for (bool more = lane_has_out(&l.a.lane); more; rounds++) {
+		more = lanes_drain(&l, &l.a);
 		assert_true(stream_check_runs(&l.a, &counter) > 0);
 		stream_carry(&l, take);
-		if (done == l.batch.count)
-			break;
 	}
-	lanes_release(&l.batch);
+	assert_int_equal(fq_items(&l.a.lane.queue), 0);
 	return rounds;
 }
 
+/* Hand the batch to a, and all of it over to b. Returns how many outputs were needed for what did not go at once. */
 static size_t send_batch(void)
 {
-	return send_rest(0);
+	lane_from_tun(&l.a.lane, l.now, l.batch.packets, l.batch.count);
+	stream_check_runs(&l.a, &counter);
+	stream_carry(&l, take);
+	lanes_release(&l.batch);
+	return drain_all();
 }
 
 static size_t segments_of(size_t payload, uint32_t size)
@@ -93,8 +96,8 @@ static void cut_and_sealed(void **state)
 	assert_int_equal(l.a.lane.tx_packets, segments);
 	assert_int_equal(l.b.lane.rx_packets, segments);
 	assert_int_equal(counter, segments);
-	assert_int_equal(l.a.peer.session.current->counter, segments);
-	assert_int_equal(l.a.peer.tx_bytes, l.b.peer.rx_bytes);
+	assert_int_equal(l.a.peer.session.current->zero.counter, segments);
+	assert_int_equal(l.a.peer.links->tx_bytes, l.b.peer.links->rx_bytes);
 	assert_int_equal(lanes_events(&l.a), LANE_DATA_SENT | LANE_ANY_SENT);
 	flow = (struct stream_flow){ .size = 0 };
 }
@@ -275,14 +278,15 @@ static void runs_by_byte_limit(void **state)
 
 static void runs_by_peer_and_path(void **state)
 {
-	struct lane_peer other = { .path.remote = l.b.here };
-	struct path_addr path = l.a.peer.path;
+	struct lane_peer other;
+	struct path_addr path = l.a.peer.links->path;
 	const struct lane_out *out;
 
 	(void)state;
 	lane_set_offloads(&l.a.lane, 63, false);
+	lanes_peer(&other, &l.b.here);
 	lanes_allow(&l.a, &other, "10.0.0.3");
-	assert_true(lane_install(&l.a.lane, &other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
+	assert_true(links_install(&l.a.lane, 1, &other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
 	/* Each peer's messages have keys of their own; the path alone could be the same. */
 	add_plain(2, 1000, 2);
 	add_plain(2, 1000, 3);
@@ -292,11 +296,11 @@ static void runs_by_peer_and_path(void **state)
 	add_plain(3, 1000, 2);
 	lanes_tun(&l, &l.a);
 	assert_true(endpoint_parse("203.0.113.9:9", &path.remote));
-	lane_set_path(&l.a.lane, &l.a.peer, &path);
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 2), 2);
+	lane_set_path(&l.a.lane, l.a.peer.links, &path);
+	lane_from_tun(&l.a.lane, l.now, l.batch.packets, 2);
 	path.ifindex = 7;
-	lane_set_path(&l.a.lane, &l.a.peer, &path);
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1), 1);
+	lane_set_path(&l.a.lane, l.a.peer.links, &path);
+	lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1);
 	out = lane_out(&l.a.lane);
 	assert_int_equal(out->dgram_count, 3);
 	assert_int_equal(out->dgrams[0].len, 3 * out->dgrams[0].segment);
@@ -310,7 +314,7 @@ static void runs_by_peer_and_path(void **state)
 	add_plain(1, 1000, 2);
 	assert_runs_are(1);
 	lpm_remove_value(&l.a.allowed, &other);
-	lane_remove_peer(&l.a.lane, &other);
+	links_done(&l.a.lane, 1, &other);
 }
 
 /* A keepalive among data is the short last of a run. */
@@ -320,8 +324,8 @@ static void keepalive_in_a_run(void **state)
 	lane_set_offloads(&l.a.lane, 63, false);
 	add_plain(2, 1000, 2);
 	lanes_tun(&l, &l.a);
-	lane_want_keepalive(&l.a.lane, &l.a.peer);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	lane_want_keepalive(&l.a.lane, l.a.peer.links);
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lane_out(&l.a.lane)->dgram_count, 1);
 	assert_int_equal(lanes_message_count(&l.a), 3);
 	assert_int_equal(lanes_message(&l.a, 2).len, WG_DATA_MIN);
@@ -332,29 +336,64 @@ static void keepalive_in_a_run(void **state)
  * Full outputs.
  */
 
-/* Ten times 64 KiB through 256 KiB: the output becomes full in the middle of a packet, by bytes. */
+/*
+ * Ten times 64 KiB through 256 KiB: what fits whole goes at once, the rest waits, and the output becomes full in the middle of a
+ * packet, by bytes.
+ */
 static void full_of_bytes(void **state)
 {
-	size_t done;
+	size_t used;
 
 	(void)state;
 	lane_set_offloads(&l.a.lane, 63, false);
 	stream_init(&flow, 4, 6, 1380, 1, 2);
 	for (int i = 0; i < 10; i++)
 		stream_add(&l.batch, &flow, stream_payload_max(&flow));
-	done = lane_from_tun(&l.a.lane, l.now, l.batch.packets, l.batch.count);
-	assert_int_equal(done, 3);
-	assert_true(l.a.lane.tx_packets > 3 * 48 && l.a.lane.tx_packets % 48);	/* a packet has 48 segments */
-	assert_true(l.a.lane.out_used + 1420 + 32 > LANE_OUT_BYTES);
+	lanes_tun(&l, &l.a);
+	lanes_release(&l.batch);
+	assert_int_equal(l.a.lane.tx_packets, 3 * 48);		/* a packet has 48 segments */
+	assert_int_equal(l.a.peer.links->tin.items, 7);
+	assert_true(lane_has_out(&l.a.lane));
+	assert_true(lanes_drain(&l, &l.a));
+	assert_true(l.a.lane.tx_packets > 3 * 48 && l.a.lane.tx_packets % 48);
+	used = l.a.lane.out_used;
+	assert_true(used + 1420 + 32 > LANE_OUT_BYTES);
 	/* Until it is cleared there is no room. */
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets + done, l.batch.count - done), 0);
+	assert_true(lanes_drain(&l, &l.a));
+	assert_int_equal(l.a.lane.out_used, used);
 	stream_check_runs(&l.a, &counter);
 	stream_carry(&l, take);
-	send_rest(done);
+	drain_all();
 	stream_assert_complete(&flow);
 	assert_int_equal(flow.segments, 10 * 48);
 	assert_int_equal(counter, flow.segments);
-	assert_int_equal(l.a.peer.session.current->counter, flow.segments);
+	assert_int_equal(l.a.peer.session.current->zero.counter, flow.segments);
+	assert_false(lane_has_out(&l.a.lane));
+}
+
+/* No more than asked for goes out at once, but for the packet that makes it so much. */
+static void drained_by_the_byte(void **state)
+{
+	enum { PIECE = 20000 };
+
+	(void)state;
+	lane_set_offloads(&l.a.lane, 63, false);
+	lane_set_bypass(&l.a.lane, false);
+	stream_init(&flow, 4, 6, 1380, 1, 2);
+	for (int i = 0; i < 10; i++)
+		stream_add(&l.batch, &flow, stream_payload_max(&flow));
+	lanes_tun(&l, &l.a);
+	lanes_release(&l.batch);
+	assert_int_equal(lanes_message_count(&l.a), 0);
+	lane_set_burst(&l.a.lane, 2 * 1514, 1000);
+	for (bool more = true; more;) {
+		more = lane_drain(&l.a.lane, l.now, PIECE);
+		assert_in_range(l.a.lane.out_used, more ? PIECE - PIECE / 10 : 0, PIECE + 3 * 1514);
+		stream_check_runs(&l.a, &counter);
+		stream_carry(&l, take);
+	}
+	stream_assert_complete(&flow);
+	assert_false(lane_drain(&l.a.lane, l.now, 0));
 }
 
 /* Every length of padding in front of the place where the output ended: what comes behind must be as it was. */
@@ -383,9 +422,9 @@ static void tiny_segments(void **state)
 		size_t segments, rounds;
 	} cases[] = {
 		{ 48, 63, 1365, 0 },		/* 128 bytes each when sealed: one output */
-		{ 48, 1, 1365, 5 },		/* of 256 runs */
-		{ 1, 63, 65495, 19 },		/* 80 bytes each, 3276 to an output */
-		{ 1, 1, 65495, 255 },
+		{ 48, 1, 1365, 6 },		/* of 256 runs: it waits */
+		{ 1, 63, 65495, 20 },		/* 80 bytes each, 3276 to an output */
+		{ 1, 1, 65495, 256 },
 	};
 
 	(void)state;
@@ -416,12 +455,16 @@ static void plain_packets_fill_the_output(void **state)
 
 		lanes_packet(packet, lens[i], IP_V6, 1, 2, (uint8_t)i);
 		lanes_add(&l.batch, packet, lens[i]);
-		while (lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1) == 1)
-			done++;
+		for (;; done++) {
+			lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1);
+			if (fq_items(&l.a.lane.queue))
+				break;
+		}
 		assert_int_equal(done, fit < LANE_RUNS_MAX ? fit : LANE_RUNS_MAX);
 		assert_true(l.a.lane.out_used <= LANE_OUT_BYTES);
 		lane_out_clear(&l.a.lane);
-		assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1), 1);
+		assert_false(lanes_drain(&l, &l.a));
+		assert_int_equal(lanes_message_count(&l.a), 1);
 		lanes_clear(&l, &l.a);
 	}
 	free(packet);
@@ -431,46 +474,78 @@ static void plain_packets_fill_the_output(void **state)
  * Keys that end in the middle.
  */
 
-/* The packet goes on to its end; the next one waits. No nonce is used that the other side refuses. */
+/* A packet that goes at once goes to its end; the next one waits. */
 static void key_ends_inside_a_packet(void **state)
+{
+	const uint64_t end = REJECT_AFTER_MESSAGES;
+
+	(void)state;
+	lane_set_offloads(&l.a.lane, 63, false);
+	stream_init(&flow, 4, 6, 48, 1, 2);
+	stream_add(&l.batch, &flow, stream_payload_max(&flow));
+	add_plain(1, 60, 2);
+	l.a.peer.session.current->zero.counter = end - 256;
+	lanes_tun(&l, &l.a);
+	assert_int_equal(l.a.peer.session.current->zero.counter, end - 256 + 1365);
+	assert_int_equal(l.a.peer.links->tin.items, 1);
+	assert_true(lanes_events(&l.a) & LANE_NEED_SESSION);
+	lanes_clear(&l, &l.a);
+}
+
+/* One that goes in pieces goes on under the next key: no nonce is used that the other side refuses. */
+static void key_ends_between_pieces(void **state)
 {
 	const uint64_t end = REJECT_AFTER_MESSAGES;
 
 	(void)state;
 	stream_init(&flow, 4, 6, 48, 1, 2);
 	stream_add(&l.batch, &flow, stream_payload_max(&flow));
-	add_plain(1, 60, 2);
-	l.a.peer.session.current->counter = end - 256;
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 2), 0);
-	assert_int_equal(l.a.peer.session.current->counter, end);
-	for (int i = 0; i < 5; i++) {
-		lane_out_clear(&l.a.lane);
-		assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 2), i == 4 ? 2 : 0);
-	}
-	assert_int_equal(l.a.peer.session.current->counter, end - 256 + 1365);
-	assert_true(l.a.peer.session.current->counter > end);
-	assert_int_equal(l.a.peer.held_count, 1);
+	counter = l.a.peer.session.current->zero.counter = end - 256;
+	lanes_tun(&l, &l.a);
+	lanes_release(&l.batch);
+	assert_false(lanes_drain(&l, &l.a));		/* there is none that could go now */
+	stream_check_runs(&l.a, &counter);
+	stream_carry(&l, take);
+	assert_int_equal(l.a.peer.session.current->zero.counter, end);
+	assert_int_equal(flow.segments, 256);
+	assert_int_equal(l.a.peer.links->tin.items, 1);
 	assert_true(lanes_events(&l.a) & LANE_NEED_SESSION);
+	lanes_session(&l, 1);
+	counter = 0;
+	assert_int_equal(drain_all(), 5);
+	stream_assert_complete(&flow);
+}
+
+/* The first piece of a packet of 1365 segments, 256 of them, to 10.0.0.DST, is sent; the rest waits. */
+static void send_piece(uint8_t dst)
+{
+	stream_init(&flow, 4, 6, 48, 1, dst);
+	stream_add(&l.batch, &flow, stream_payload_max(&flow));
+	lanes_tun(&l, &l.a);
+	assert_true(lanes_drain(&l, &l.a));
+	assert_int_equal(lanes_message_count(&l.a), LANE_RUNS_MAX);
 	lanes_clear(&l, &l.a);
 }
 
-/* Without any key its rest is dropped, and what comes after is not taken for it. */
+/* Without any key its rest waits for one, or is dropped; and what comes after is not taken for it. */
 static void keys_forgotten_inside_a_packet(void **state)
 {
 	(void)state;
-	stream_init(&flow, 4, 6, 48, 1, 2);
-	stream_add(&l.batch, &flow, stream_payload_max(&flow));
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1), 0);
-	lane_out_clear(&l.a.lane);
-	lane_clear_session(&l.a.lane, &l.a.peer);
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1), 1);
+	send_piece(2);
+	links_clear(&l.a.lane, 1, &l.a.peer);
+	assert_false(lanes_drain(&l, &l.a));
+	assert_int_equal(lanes_message_count(&l.a), 0);
+	assert_int_equal(l.a.peer.links->tin.items, 1);
+	assert_true(lanes_events(&l.a) & LANE_NEED_SESSION);
+	lane_drop_held(&l.a.lane, l.a.peer.links, DROP_NO_SESSION, true);
 	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], 1);
-	assert_int_equal(l.a.peer.held_count, 0);
-	lanes_clear(&l, &l.a);
+	assert_int_equal(lanes_written_count(&l.a), 0);		/* its sender's packet did arrive, in part */
+	assert_int_equal(l.a.peer.links->tin.items, 0);
 	lanes_session(&l, 1);
 	stream_done(&flow);
 	stream_init(&flow, 4, 6, 1000, 1, 2);
 	stream_add(&l.batch, &flow, 30000);
+	counter = 0;
 	send_batch();
 	stream_assert_complete(&flow);
 }
@@ -481,20 +556,16 @@ static void peer_removed_inside_a_packet(void **state)
 
 	(void)state;
 	assert_non_null(other);
-	other->path.remote = l.b.here;
+	lanes_peer(other, &l.b.here);
 	lanes_allow(&l.a, other, "10.0.0.3");
-	assert_true(lane_install(&l.a.lane, other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
-	stream_init(&flow, 4, 6, 48, 1, 3);
-	stream_add(&l.batch, &flow, stream_payload_max(&flow));
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1), 0);
-	lane_out_clear(&l.a.lane);
+	assert_true(links_install(&l.a.lane, 1, other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
+	send_piece(3);
 	lpm_remove_value(&l.a.allowed, other);
-	lane_remove_peer(&l.a.lane, other);
+	links_done(&l.a.lane, 1, other);
 	free(other);
-	assert_int_equal(lane_from_tun(&l.a.lane, l.now, l.batch.packets, 1), 1);
-	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], 1);
+	assert_int_equal(l.a.lane.drops[DROP_NO_PEER], 1);
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
-	lanes_clear(&l, &l.a);
 }
 
 /*
@@ -509,15 +580,15 @@ static void hold(size_t count, uint32_t size)
 		lanes_tun(&l, &l.a);
 		lanes_release(&l.batch);
 	}
-	assert_int_equal(l.a.peer.held_count, count);
-	assert_int_equal(l.a.lane.large.used, count);
+	assert_int_equal(l.a.peer.links->tin.items, count);
+	assert_int_equal(l.a.lane.slots.used, count);
 	assert_int_equal(l.a.lane.tx_packets, 0);
 }
 
 /* One of the pieces in which it is drained; whether there is more. */
 static bool drain_piece(void)
 {
-	bool more = lane_drain(&l.a.lane, l.now);
+	bool more = lanes_drain(&l, &l.a);
 
 	stream_check_runs(&l.a, &counter);
 	stream_carry(&l, take);
@@ -532,54 +603,65 @@ static void drained_in_pieces(void **state)
 	lane_set_offloads(&l.a.lane, 63, false);
 	hold(20, 1380);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	while (drain_piece())
 		pieces++;
 	assert_int_equal(pieces, 6);		/* 20 times 48 messages of 1452 bytes, 180 in 256 KiB */
 	stream_assert_complete(&flow);
 	assert_int_equal(flow.segments, 20 * 48);
 	assert_int_equal(counter, flow.segments);
-	assert_int_equal(l.a.peer.held_count, 0);
-	assert_int_equal(l.a.lane.large.used, 0);
+	assert_int_equal(l.a.peer.links->tin.items, 0);
+	assert_int_equal(l.a.lane.slots.used, 0);
 }
 
-/* Packets from the TUN between two pieces, super-packets as well: for another peer they go their way, for this one they wait. */
+/* How many of the messages in a's output are for that index. */
+static size_t messages_to(uint32_t index)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < lanes_message_count(&l.a); i++)
+		count += wg_data_receiver(lanes_message(&l.a, i).data) == index;
+	return count;
+}
+
+/* Packets from the TUN between two pieces, super-packets as well: for another peer they come next, for this one they wait. */
 static void others_go_on_between_pieces(void **state)
 {
-	struct lane_peer other = { .path.remote = l.b.here };
+	struct lane_peer other;
 	struct stream_flow theirs;
 	size_t pieces = 0;
 	bool more;
 
 	(void)state;
 	lane_set_offloads(&l.a.lane, 63, false);
+	lanes_peer(&other, &l.b.here);
 	lanes_allow(&l.a, &other, "10.0.0.3");
-	assert_true(lane_install(&l.a.lane, &other, lanes_keypair(0x10000, 77, true, 99, l.now.mono_us)));
+	assert_true(links_install(&l.a.lane, 1, &other, lanes_keypair(0x10000, 0x7700, true, 99, l.now.mono_us)));
 	hold(12, 700);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	stream_init(&theirs, 4, 6, 1000, 1, 3);
 	do {
-		uint64_t before = other.session.current->counter;
-
-		more = drain_piece();
-		assert_int_equal(l.a.peer.held_count > 0, more);
 		stream_add(&l.batch, &theirs, 9999);
 		if (pieces < 2)
 			stream_add(&l.batch, &flow, 5000);
 		lanes_tun(&l, &l.a);
-		for (size_t i = 0; i < 10; i++)
-			assert_int_equal(wg_data_receiver(lanes_message(&l.a, i).data), 77);
-		assert_int_equal(lanes_message_count(&l.a), 10);
-		assert_int_equal(other.session.current->counter, before + 10);
-		lanes_clear(&l, &l.a);
+		lanes_release(&l.batch);
+		if (pieces)
+			assert_int_equal(lanes_message_count(&l.a), 0);
+		more = lanes_drain(&l, &l.a);
+		assert_int_equal(l.a.peer.links->tin.items > 0, more);
+		assert_int_equal(other.links->tin.items, 0);
+		assert_int_equal(messages_to(0x7700), 10);
+		assert_int_equal(other.session.current->zero.counter, 10 * (pieces + 1));
+		stream_carry(&l, take);
 		pieces++;
 	} while (more);
 	assert_true(pieces >= 3);
 	stream_assert_complete(&flow);
 	stream_done(&theirs);
 	lpm_remove_value(&l.a.allowed, &other);
-	lane_remove_peer(&l.a.lane, &other);
+	links_done(&l.a.lane, 1, &other);
 }
 
 /* What is half sent can be dropped, as the oldest of too many or with its peer; its slot serves again. */
@@ -589,50 +671,50 @@ static void dropped_between_pieces(void **state)
 	lane_set_offloads(&l.a.lane, 63, false);
 	hold(LANE_HELD_MAX, 1380);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
-	assert_true(lane_drain(&l.a.lane, l.now));
-	assert_int_equal(l.a.peer.held_count, LANE_HELD_MAX - 3);
+	lane_kick(&l.a.lane, l.a.peer.links);
+	assert_true(lanes_drain(&l, &l.a));
+	assert_int_equal(l.a.peer.links->tin.items, LANE_HELD_MAX - 3);
 	lane_out_clear(&l.a.lane);
-	lane_drop_held(&l.a.lane, &l.a.peer, DROP_NO_SESSION);
+	lane_drop_held(&l.a.lane, l.a.peer.links, DROP_NO_SESSION, false);
 	assert_int_equal(l.a.lane.drops[DROP_NO_SESSION], LANE_HELD_MAX - 3);
-	assert_false(lane_drain(&l.a.lane, l.now));
+	assert_false(lanes_drain(&l, &l.a));
 	assert_int_equal(lanes_message_count(&l.a), 0);
 	stream_done(&flow);
 	/* The next is whole. */
-	lane_clear_session(&l.a.lane, &l.a.peer);
+	links_clear(&l.a.lane, 1, &l.a.peer);
 	l.a.lane.tx_packets = 0;
 	hold(2, 1380);
 	lanes_session(&l, 1);
 	counter = 0;
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	assert_false(drain_piece());
 	stream_assert_complete(&flow);
 }
 
 static void oldest_dropped_half_sent(void **state)
 {
-	size_t at;
-
 	(void)state;
 	lane_set_offloads(&l.a.lane, 1, false);
 	hold(LANE_HELD_MAX, 1380);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
-	assert_true(lane_drain(&l.a.lane, l.now));		/* 180 messages: three packets and a part */
+	lane_kick(&l.a.lane, l.a.peer.links);
+	assert_true(lanes_drain(&l, &l.a));		/* 180 messages: three packets and a part */
 	lane_out_clear(&l.a.lane);
-	assert_int_equal(l.a.peer.held_count, LANE_HELD_MAX - 3);
-	for (int i = 0; i < 4; i++) {
-		add_plain(1, 60, 2);
-		lanes_tun(&l, &l.a);
-		lanes_clear(&l, &l.a);
-	}
+	assert_int_equal(l.a.peer.links->tin.items, LANE_HELD_MAX - 3);
+	/* The session is gone, and again there may wait only so many. */
+	links_clear(&l.a.lane, 1, &l.a.peer);
+	assert_false(lanes_drain(&l, &l.a));
+	for (int i = 0; i < 4; i++)
+		stream_add(&l.batch, &flow, 100);
+	lanes_tun(&l, &l.a);
+	lanes_clear(&l, &l.a);
 	assert_int_equal(l.a.lane.drops[DROP_QUEUE_FULL], 1);
-	assert_true(lane_drain(&l.a.lane, l.now));
 	/* It goes on with the fifth, from its beginning. */
-	at = flow.received_len = 4 * stream_payload_max(&flow);
-	stream_carry(&l, take);
-	assert_true(flow.received_len > at);
-	lane_drop_held(&l.a.lane, &l.a.peer, DROP_NO_SESSION);
+	flow.received_len = 4 * stream_payload_max(&flow);
+	lanes_session(&l, 1);
+	counter = 0;
+	drain_all();
+	assert_int_equal(flow.received_len, flow.sent_len);
 }
 
 /* The key ends between two pieces, and another comes: the rest of the packet goes out under it. */
@@ -642,15 +724,15 @@ static void new_key_between_pieces(void **state)
 	lane_set_offloads(&l.a.lane, 63, false);
 	hold(5, 1380);
 	lanes_session(&l, 0);
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	assert_true(drain_piece());
 	l.now.mono_us += REJECT_AFTER_S * US_PER_S;
 	assert_false(drain_piece());
 	assert_true(lanes_events(&l.a) & LANE_NEED_SESSION);
-	assert_int_equal(l.a.peer.held_count, 2);
+	assert_int_equal(l.a.peer.links->tin.items, 2);
 	lanes_session(&l, 1);
 	counter = 0;
-	lane_kick(&l.a.lane, &l.a.peer);
+	lane_kick(&l.a.lane, l.a.peer.links);
 	assert_false(drain_piece());
 	stream_assert_complete(&flow);
 	assert_int_equal(flow.segments, 5 * 48);
@@ -673,10 +755,12 @@ int main(void)
 		with_session(runs_by_peer_and_path),
 		with_session(keepalive_in_a_run),
 		with_session(full_of_bytes),
+		with_session(drained_by_the_byte),
 		with_session(resumed_behind_any_padding),
 		with_session(tiny_segments),
 		with_session(plain_packets_fill_the_output),
 		with_session(key_ends_inside_a_packet),
+		with_session(key_ends_between_pieces),
 		with_session(keys_forgotten_inside_a_packet),
 		with_session(peer_removed_inside_a_packet),
 		without_session(drained_in_pieces),

@@ -97,10 +97,10 @@ static void retries_end(void **state)
 	(void)state;
 	send_packet(&a);
 	run_alone(94 * US_PER_S, 0);
-	assert_int_equal(peer_of(&a)->data.held_count, 1);
+	assert_int_equal(peer_of(&a)->data.links->tin.items, 1);
 	run_alone(10 * US_PER_S, 0);
 	assert_int_equal(a.initiations, 19);
-	assert_int_equal(peer_of(&a)->data.held_count, 0);
+	assert_int_equal(peer_of(&a)->data.links->tin.items, 0);
 	assert_int_equal(drops(&a, DROP_NO_SESSION), 1);
 	run_alone(400 * US_PER_S, 0);
 	assert_int_equal(a.initiations, 19);
@@ -116,7 +116,7 @@ static void retries_do_not_end_while_packets_come(void **state)
 	assert_in_range(a.initiations, 70, 81);
 	assert_int_equal(drops(&a, DROP_NO_SESSION), 0);
 	run_alone(120 * US_PER_S, 0);
-	assert_int_equal(peer_of(&a)->data.held_count, 0);
+	assert_int_equal(peer_of(&a)->data.links->tin.items, 0);
 	assert_int_equal(drops(&a, DROP_NO_SESSION), 1 + 34);
 }
 
@@ -175,7 +175,7 @@ static void down_forgets(void **state)
 	(void)state;
 	shake_hands(&a, &b);
 	send_packet(&a);
-	lane_want_keepalive(&a.node->lanes[0], &peer_of(&a)->data);
+	lane_want_keepalive(&a.node->lanes[0], peer_link(peer_of(&a)));
 	node_set_up(a.node, false, now);
 	assert_int_equal(a.node->lanes[0].indices.count, 0);
 	turns(&a);
@@ -361,7 +361,7 @@ static void a_loop_ends(void **state)
 	turns(&a);
 	assert_int_equal(a.initiations, 1);		/* nothing goes there, but it is tried */
 	assert_int_equal(drops(&a, DROP_ENDPOINT_LOOP), 1);
-	wait_us(5 * US_PER_S);
+	wait_us(5 * US_PER_S + REKEY_JITTER_MAX_MS * US_PER_MS);
 	node_set_endpoint_loop(a.node, b.public_key, false);
 	turns(&a);
 	assert_int_equal(a.initiations, 2);		/* at once */
@@ -490,6 +490,73 @@ static void the_stamp_is_saved_and_put_back(void **state)
 	assert_true(memcmp(stamp, later, sizeof(stamp)) > 0);
 }
 
+/*
+ * Two meshds.
+ */
+
+static int setup_meshds(void **state)
+{
+	plain = false;
+	return setup(state);
+}
+
+static int teardown_meshds(void **state)
+{
+	plain = true;
+	return teardown(state);
+}
+
+/* What a driver does for a node that wants more sockets. */
+static void give_ports(struct end *e)
+{
+	uint16_t numbers[SUB_SESSIONS];
+	unsigned int count = node_ports_wanted(e->node);
+
+	if (!(node_effects(e->node) & NODE_EFFECT_PORTS))
+		return;
+	for (unsigned int i = 0; i < count; i++)
+		numbers[i] = (uint16_t)(20000 + i);
+	node_set_ports(e->node, numbers, count, now);
+}
+
+/* While they talk they find out about each other - the first offer's answer is lost, with the end of shake_hands() - and open sub-sessions. */
+static void meshds_open_sub_sessions(void **state)
+{
+	struct peer_info info;
+
+	(void)state;
+	shake_hands(&a, &b);
+	for (int i = 0; i < 200; i++) {
+		turn(&a);
+		give_ports(&a);
+		send_packet(&a);
+		carry(&a, &b);
+		turn(&b);
+		give_ports(&b);
+		send_packet(&b);
+		carry(&b, &a);
+		wait_us(20 * US_PER_MS);
+	}
+	assert_true(node_peer(a.node, 0, now, &info));
+	assert_true(info.mesh && info.sub_sessions == FLOW_SESSIONS_DEFAULT);
+	assert_true(info.sub_usable >= SPREAD_SPARE);
+	assert_true(node_peer(b.node, 0, now, &info));
+	assert_true(info.mesh && info.sub_usable >= SPREAD_SPARE);
+	assert_int_equal(peer_of(&a)->spread.opener + peer_of(&b)->spread.opener, 1);
+	assert_int_equal(a.node->subs_lost + b.node->subs_lost, 0);
+	/* Silence: in the end nobody says a word any more. */
+	for (int i = 0; i < 200; i++) {
+		turns(&a);
+		turns(&b);
+		carry(&a, &b);
+		carry(&b, &a);
+		wait_us(US_PER_S);
+	}
+	turns(&a);
+	turns(&b);
+	assert_int_equal(a.count + b.count, 0);
+}
+
 #define with_nodes(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -511,6 +578,7 @@ int main(void)
 		with_nodes(a_loop_ends),
 		with_nodes(messages_for_nobody),
 		with_nodes(the_stamp_is_saved_and_put_back),
+		cmocka_unit_test_setup_teardown(meshds_open_sub_sessions, setup_meshds, teardown_meshds),
 		with_nodes(too_many_from_one_peer),
 		with_nodes(responses_nobody_waits_for),
 	};

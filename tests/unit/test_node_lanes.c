@@ -133,6 +133,33 @@ static void gates_of_all_lanes(void **state)
 		a.node->lanes[i].gate = (struct lane_gate){ .close = NULL };
 }
 
+/* A packet of a flow that had a sub-session waits in that one's lane when the keys have ended, and is not forgotten there. */
+static void giving_up_in_every_lane(void **state)
+{
+	struct peer *p;
+	unsigned int lane, number;
+
+	(void)state;
+	shake_hands(&a, &b);
+	p = peer_of(&a);
+	lane = (p->data.home + 1) % 3;
+	number = lane ? lane : 3;
+	assert_true(links_open_subs(a.node->lanes, 3, &p->data, 3));
+	p->spread.subs = calloc(SUB_SESSIONS, sizeof(*p->spread.subs));
+	assert_non_null(p->spread.subs);
+	p->data.mesh = true;
+	links_set_usable(a.node->lanes, 3, &p->data, number, true);
+	wait_us(REJECT_AFTER_S * US_PER_S);
+	send_packet_by(&a, lane);
+	assert_int_equal(p->data.links[lane].tin.items, 1);
+	for (int i = 0; i < 120; i++) {
+		turns(&a);
+		wait_us(US_PER_S);
+	}
+	assert_int_equal(p->data.links[lane].tin.items, 0);
+	assert_int_equal(drops(&a, DROP_NO_SESSION), 1);
+}
+
 #define with_lanes(test) cmocka_unit_test_setup_teardown(test, setup_lanes, teardown_lanes)
 
 int main(void)
@@ -142,6 +169,7 @@ int main(void)
 		with_lanes(handshake_through_any_lane),
 		with_lanes(handshakes_of_all_lanes),
 		with_lanes(gates_of_all_lanes),
+		with_lanes(giving_up_in_every_lane),
 	};
 
 	return crypto_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

@@ -217,14 +217,14 @@ static void check_data(const struct noise_keys *a, const struct noise_keys *b, c
 	assert_non_null(ka);
 	assert_non_null(kb);
 	assert_memory_equal(ka->exporter, v->exporter, KEY_LEN);
-	ka->counter = v->data_counter;
-	wg_data_header_write(msg, ka->remote_index, ka->counter);
-	aead_seal(ka->sealer, ka->counter, msg + WG_DATA_HEADER, v->data_plain, v->data_plain_len);
+	ka->zero.counter = v->data_counter;
+	wg_data_header_write(msg, ka->remote_index, ka->zero.counter);
+	aead_seal(ka->zero.sealer, ka->zero.counter, msg + WG_DATA_HEADER, v->data_plain, v->data_plain_len);
 	assert_int_equal(len, v->data_message_len);
 	assert_memory_equal(msg, v->data_message, len);
 
 	assert_int_equal(wg_data_receiver(v->data_message), kb->local_index);
-	assert_true(aead_open(kb->opener, wg_data_counter(v->data_message), plain,
+	assert_true(aead_open(kb->zero.opener, wg_data_counter(v->data_message), plain,
 			      v->data_message + WG_DATA_HEADER, v->data_plain_len + AEAD_TAG));
 	assert_memory_equal(plain, v->data_plain, v->data_plain_len);
 	keypair_free(ka);

@@ -490,6 +490,123 @@ static void refuses_checksums_outside(void **state)
 	}
 }
 
+/*
+ * What waits: segments left out, marks set, at any point.
+ */
+
+/* What split_rest_len() should say: a header for each segment from 'done' on, and their payload. */
+static size_t rest_of(const struct super *u, const struct inner *s, uint32_t done, uint32_t count, uint16_t gso_size)
+{
+	return (count - done) * inner_header_len(s) + u->payload_len - (size_t)done * gso_size;
+}
+
+/* Cut it, leaving out each segment whose bit in 'skip' is set, and with CE set before the one numbered 'mark'. */
+static void cut_with_gaps(struct super *u, struct inner s, uint16_t gso_size, uint64_t skip, uint32_t mark)
+{
+	static uint8_t want[INNER_MAX];
+	struct split split;
+	uint8_t *segment;
+	uint32_t len;
+
+	assert_true(split_begin(&split, &u->packet));
+	assert_int_equal(split_tos(&split), s.tos);
+	for (uint32_t i = 0; i < split.count; i++) {
+		size_t at = (size_t)i * gso_size, n = u->payload_len - at < gso_size ? u->payload_len - at : gso_size;
+		struct inner t;
+
+		if (i == mark) {
+			split_set_ecn(&split, 3);
+			s.tos |= 3;
+		}
+		assert_true(split_more(&split));
+		assert_int_equal(split_tos(&split), s.tos);
+		assert_int_equal(split_next_len(&split), inner_header_len(&s) + n);
+		assert_int_equal(split_rest_len(&split), rest_of(u, &s, i, split.count, gso_size));
+		if (skip >> i % 64 & 1) {
+			split_skip(&split);
+			continue;
+		}
+		t = segment_of(&s, i, split.count, gso_size);
+		assert_true(split_next(&split, &segment, &len));
+		assert_int_equal(len, inner_build(want, &t, u->payload + at, n, false));
+		assert_memory_equal(segment, want, len);
+		assert_true(inner_is_valid(segment, len, s.proto, inner_ip_len(&s)));
+	}
+	assert_false(split_more(&split));
+	assert_int_equal(split_next_len(&split), 0);
+	assert_int_equal(split_rest_len(&split), 0);
+	split_skip(&split);
+	assert_false(split_next(&split, &segment, &len));
+}
+
+static void gaps_and_marks(void **state)
+{
+	unsigned int seed = 11;
+
+	(void)state;
+	for (int i = 0; i < 4000; i++) {
+		struct inner s = i % 2 ? tcp4 : udp4;
+		uint16_t gso_size = (uint16_t)(1 + rand_r(&seed) % 1400);
+		size_t segments = 1 + (size_t)rand_r(&seed) % 45, payload_len = segments * gso_size;
+		uint64_t skip = (uint64_t)rand_r(&seed) << 32 ^ (uint64_t)rand_r(&seed) << 11;
+		uint32_t mark = (uint32_t)rand_r(&seed) % 50;
+		struct super u;
+
+		if (i % 4 < 2)
+			s = as_v6(s);
+		s.tos = (uint8_t)rand_r(&seed);
+		s.flags = ACK | FIN | PSH | CWR;
+		if (i % 3 == 0)
+			skip = i % 2 ? 1 : ~(uint64_t)0;
+		payload_len -= (size_t)rand_r(&seed) % gso_size;
+		if (payload_len + inner_header_len(&s) > 65535)
+			continue;
+		make_super(&u, &s, payload_len, gso_size, &seed);
+		cut_with_gaps(&u, s, gso_size, skip, mark);
+		free_super(&u);
+	}
+}
+
+/* Each codepoint over each, for what is cut and what is plain. */
+static void every_mark(void **state)
+{
+	unsigned int seed = 5;
+
+	(void)state;
+	for (int i = 0; i < 2 * 4 * 4 * 256; i++) {
+		struct inner s = i & 1 ? tcp4 : as_v6(udp4), t;
+		uint8_t ecn = i >> 1 & 3, want[400], *segment;
+		struct split split;
+		struct super u;
+		uint32_t len;
+
+		s.tos = (uint8_t)(i >> 3);
+		t = s;
+		t.tos = (uint8_t)((s.tos & 0xfc) | ecn);
+		make_super(&u, &s, 200, 100, &seed);
+		assert_true(split_begin(&split, &u.packet));
+		split_set_ecn(&split, ecn);
+		assert_true(split_next(&split, &segment, &len));
+		t = segment_of(&t, 0, 2, 100);
+		assert_int_equal(len, inner_build(want, &t, u.payload, 100, false));
+		assert_memory_equal(segment, want, len);
+		/* The same as a plain packet, whole. */
+		inner_build(u.packet.data, &s, u.payload, 200, false);
+		u.packet.vnet = (struct vnet){ 0 };
+		assert_true(split_begin(&split, &u.packet));
+		assert_int_equal(split_tos(&split), s.tos);
+		assert_int_equal(split_next_len(&split), u.packet.len);
+		split_set_ecn(&split, ecn);
+		assert_int_equal(split_tos(&split) & 3, ecn);
+		assert_true(split_next(&split, &segment, &len));
+		t = s;
+		t.tos = (uint8_t)((s.tos & 0xfc) | ecn);
+		inner_build(want, &t, u.payload, 200, false);
+		assert_memory_equal(segment, want, len);
+		free_super(&u);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +621,8 @@ int main(void)
 		cmocka_unit_test(completes_checksums),
 		cmocka_unit_test(completes_by_position),
 		cmocka_unit_test(refuses_checksums_outside),
+		cmocka_unit_test(gaps_and_marks),
+		cmocka_unit_test(every_mark),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,11 +52,17 @@ static void make_peers(struct made *m)
 	p[0].rx_rate = 150000;
 	p[0].keepalive_s = 25;
 	p[0].has_session = p[0].has_psk = true;
+	p[0].mesh = p[0].opener = p[0].behind_nat = p[0].ecn_untrusted = true;
+	p[0].sub_sessions_max = 32;
+	p[0].sub_sessions_open = 16;
+	p[0].sub_sessions_usable = 13;
+	p[0].sub_sessions_busy = 9;
+	p[0].queued = 12;
 
 	p[1].endpoint = "[2001:db8::1]:51820";
 	p[1].endpoint_loops = true;
 	p[1].handshake_wall_ns = NOW - 7260 * NS_PER_S;
-	p[1].waiting = 1;
+	p[1].waiting = p[1].queued = 1;
 
 	p[2].endpoint_name = "nowhere.example.org:1";
 }
@@ -116,6 +122,9 @@ static void make(struct made *m)
 	s->handshakes_sent = 3;
 	s->handshakes_received = 2;
 	s->handshakes_done = 1;
+	s->marked_sent = 54;
+	s->marked_received = 3;
+	s->sockets = 32;
 	s->drops = m->drops;
 	s->n_drops = 2;
 	s->peers = m->peers;
@@ -147,6 +156,8 @@ static void full_text(void **state)
 		"  handshakes     3 sent, 2 received, 1 completed\n"
 		"  offloads       tso; off: gro\n"
 		"  lanes          50 %, 50 % of the packets\n"
+		"  sockets        32 for sub-sessions\n"
+		"  marked         54 sent, 3 received\n"
 		"  daemon         meshd 1.0, running for 2 hours, 1 minute; 1 worker, gcrypt, 4.50 MiB of memory\n"
 		"\n"
 		"peer laptop\n"
@@ -156,6 +167,9 @@ static void full_text(void **state)
 		"  handshake      1 minute, 3 seconds ago\n"
 		"  transfer       1.50 KiB received, 5.00 MiB sent\n"
 		"  rate           1.2 Mbit/s in, 0 bit/s out\n"
+		"  sub-sessions   9 of 32 in use, 13 ready; opened by us, behind a NAT\n"
+		"  ecn            marks on this path are not to be trusted; not used\n"
+		"  queue          12 packets\n"
 		"  keepalive      every 25 seconds\n"
 		"  preshared key  yes\n"
 		"\n"
@@ -200,6 +214,57 @@ static void bare_text(void **state)
 				   "  handshakes     0 sent, 0 received, 0 completed\n"
 				   "  daemon         meshd 1.0, running for 0 seconds; 2 workers, sodium, 0 B of memory\n");
 	text_done(&out);
+}
+
+/* What is told of a link to another meshd, and of the interface, each only where there is something to tell. */
+static void links_in_words(void **state)
+{
+	static const struct {
+		const char *line;
+		bool opener, nat;
+		uint32_t max, open, waiting, queued;
+		uint64_t lost, marked, kept;
+	} cases[] = {
+		{ "  sub-sessions   1 of 8 in use, 2 ready; opened by us\n", true, false, 8, 4, 0, 0, 0, 0, 0 },
+		{ "  sub-sessions   1 of 8 in use, 2 ready; opened by the peer\n", false, false, 8, 4, 0, 0, 0, 0, 0 },
+		{ "  sub-sessions   1 of 8 in use, 2 ready; opened by the peer; we are behind a NAT\n", false, true, 8, 4, 0, 0, 0, 0, 0 },
+		{ "  sub-sessions   8 possible, none open\n", true, false, 8, 0, 0, 0, 0, 0, 0 },
+		{ "  sub-sessions   none: one side wants none\n", true, false, 0, 0, 0, 0, 0, 0, 0 },
+		{ "  queue          1 packet\n", true, false, 8, 4, 0, 1, 0, 0, 0 },
+		{ "  waiting        2 packets for a session\n  queue          3 packets\n", true, false, 8, 4, 2, 3, 0, 0, 0 },
+		{ "  given up       1 sub-session that was not heard any more\n", true, false, 8, 4, 0, 0, 1, 0, 0 },
+		{ "  given up       2 sub-sessions that were not heard any more\n", true, false, 8, 4, 0, 0, 2, 0, 0 },
+		{ "  marked         0 sent, 5 received; 6 delivered without their mark\n", true, false, 8, 4, 0, 0, 0, 5, 6 },
+		{ "  marked         6 delivered without their mark\n", true, false, 8, 4, 0, 0, 0, 0, 6 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text out = { 0 };
+		struct made m;
+		Meshd__Peer *p = &m.peer[2];
+
+		make(&m);
+		m.status.sub_sessions_lost = cases[i].lost;
+		m.status.marked_sent = 0;
+		m.status.marked_received = cases[i].marked;
+		m.status.ce_kept = cases[i].kept;
+		m.peers[0] = p;
+		m.status.n_peers = 1;
+		p->mesh = true;
+		p->opener = cases[i].opener;
+		p->behind_nat = cases[i].nat;
+		p->sub_sessions_max = cases[i].max;
+		p->sub_sessions_open = cases[i].open;
+		p->sub_sessions_usable = 2;
+		p->sub_sessions_busy = 1;
+		p->waiting = cases[i].waiting;
+		p->queued = cases[i].queued;
+		status_text(&m.status, false, &out);
+		if (!strstr(out.s, cases[i].line))
+			fail_msg("case %zu: %s", i, out.s);
+		text_done(&out);
+	}
 }
 
 /* Colour adds escapes and nothing else. */
@@ -285,7 +350,18 @@ static void no_peers_no_lines(void **state)
 	i "\"tx_bytes_per_s\": 0,\n" \
 	i "\"waiting_packets\": 0,\n" \
 	i "\"keepalive_s\": 25,\n" \
-	i "\"has_preshared_key\": true\n"
+	i "\"has_preshared_key\": true,\n" \
+	i "\"mesh\": true,\n" \
+	i "\"sub_sessions_max\": 32,\n" \
+	i "\"sub_sessions_open\": 16,\n" \
+	i "\"sub_sessions_usable\": 13,\n" \
+	i "\"sub_sessions_busy\": 9,\n" \
+	i "\"opener\": true,\n" \
+	i "\"behind_nat\": true,\n" \
+	i "\"ecn\": false,\n" \
+	i "\"ecn_untrusted\": true,\n" \
+	i "\"ecn_bleached\": false,\n" \
+	i "\"queued_packets\": 12\n"
 
 static void json_of_interfaces(void **state)
 {
@@ -316,6 +392,11 @@ static void json_of_interfaces(void **state)
 		"      \"handshakes_sent\": 3,\n"
 		"      \"handshakes_received\": 2,\n"
 		"      \"handshakes_completed\": 1,\n"
+		"      \"marked_sent\": 54,\n"
+		"      \"marked_received\": 3,\n"
+		"      \"ce_kept\": 0,\n"
+		"      \"sub_session_sockets\": 32,\n"
+		"      \"sub_sessions_lost\": 0,\n"
 		"      \"version\": \"1.0\",\n"
 		"      \"now_ms\": 1700000000000,\n"
 		"      \"uptime_s\": 7260,\n"
@@ -552,6 +633,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_text),
 		cmocka_unit_test(bare_text),
+		cmocka_unit_test(links_in_words),
 		cmocka_unit_test(coloured_text),
 		cmocka_unit_test(a_line_a_peer),
 		cmocka_unit_test(no_peers_no_lines),

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asking daemons, one or all that run, and printing what was made of their answers. One that does not answer is told of on
+ * standard error, and the others are shown all the same.
+ */
+#include "cli/ask.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/term.h"
+#include "node/config.h"
+
+struct answers {
+	bool sub_sessions;
+	Meshd__Status **v;
+	size_t count;
+};
+
+/* Ask one daemon; a reason goes to stderr. */
+static bool ask_one(struct answers *a, const char *name)
+{
+	struct text why = { 0 };
+	Meshd__Status *s, **bigger = reallocarray(a->v, a->count + 1, sizeof(*a->v));
+	bool ok;
+
+	if (!bigger)
+		return false;
+	a->v = bigger;
+	ok = client_status(name, a->sub_sessions, &s, &why);
+	if (ok)
+		a->v[a->count++] = s;
+	else
+		cli_fail("%s", why.len ? why.s : name);
+	text_done(&why);
+	return ok;
+}
+
+static bool ask_all(struct answers *a)
+{
+	struct client_names names = { 0 };
+	struct text why = { 0 };
+	bool ok = client_names(&names, &why);
+
+	if (!ok)
+		cli_fail("%s", why.len ? why.s : "no memory");
+	for (size_t i = 0; i < names.count; i++)
+		ok = ask_one(a, names.v[i]) && ok;
+	if (ok && !a->count)
+		cli_fail("no interface is running (start one with: meshd up NAME)");
+	text_done(&why);
+	client_names_done(&names);
+	return ok;
+}
+
+static bool print(const struct ask_command *c, const struct answers *a, bool json)
+{
+	struct text out = { 0 };
+	bool ok;
+
+	if (json)
+		c->json(a->v, a->count, &out);
+	else
+		c->text(a->v, a->count, term_wants_colour(), &out);
+	ok = !out.failed;
+	if (!ok) {
+		cli_fail("no memory for the answer");
+	} else if (out.len && (fwrite(out.s, 1, out.len, stdout) != out.len || fflush(stdout))) {
+		cli_fail("standard output: %s", strerror(errno));
+		ok = false;
+	}
+	text_done(&out);
+	return ok;
+}
+
+static int usage(const char *command)
+{
+	char synopsis[64];
+
+	snprintf(synopsis, sizeof(synopsis), "%s [NAME] [--json]", command);
+	return cli_usage(synopsis);
+}
+
+/* The interface to ask and the form of the answer. CLI_DONE, or the exit status. */
+static int parse_arguments(int argc, char **argv, const char **name, bool *json)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+	int c;
+
+	optind = 0;	/* glibc and musl: start over, main may have used getopt before */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "j", options, NULL)) != -1) {
+		if (c != 'j')
+			return usage(argv[0]);
+		*json = true;
+	}
+	if (argc - optind > 1)
+		return usage(argv[0]);
+	*name = argv[optind];
+	if (*name && !config_interface_name(*name)) {
+		cli_fail("'%s' cannot be an interface's name", *name);
+		return CLI_USAGE;
+	}
+	return CLI_DONE;
+}
+
+int ask_run(const struct ask_command *command, int argc, char **argv)
+{
+	struct answers a = { .sub_sessions = command->sub_sessions };
+	const char *name = NULL;
+	bool json = false, asked, printed;
+	int status = parse_arguments(argc, argv, &name, &json);
+
+	if (status != CLI_DONE)
+		return status;
+	asked = name ? ask_one(&a, name) : ask_all(&a);
+	printed = (!asked && !a.count) || print(command, &a, json);
+	for (size_t i = 0; i < a.count; i++)
+		meshd__status__free_unpacked(a.v[i], NULL);
+	free(a.v);
+	return asked && printed ? CLI_DONE : CLI_FAILED;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_NODE_LANE_INSIDE_H
+#define MESHD_NODE_LANE_INSIDE_H
+
+#include "base/container.h"
+#include "node/change.h"
+#include "node/lane.h"
+
+/*
+ * The inside of a lane, shared by lane.c (how a packet travels), lane_queue.c (where it waits) and lane_notes.c (what the node hears and
+ * asks), and by nobody else.
+ */
+
+static inline void lane_drop(struct lane *l, enum drop_reason reason)
+{
+	l->drops[reason]++;
+}
+
+/* lane_notes.c */
+
+/* Note events for the node. */
+void lane_note(struct lane *l, struct lane_link *k, unsigned int events);
+
+/* Have lane_drain() look at the link. */
+void lane_pend(struct lane *l, struct lane_link *k);
+
+/* Keep a handshake message or an opened control message for the node. */
+void lane_keep_handshake(struct lane *l, const struct dgram *d);
+void lane_keep_control(struct lane *l, struct lane_peer *p, unsigned int number, const struct dgram *d, const uint8_t *msg,
+		       uint32_t len);
+
+/* lane.c */
+
+/* The sub-session to send with, or NULL where there is no session or no such one; notes what the node should know about it. */
+struct subsession *lane_sealing(struct lane *l, struct lane_link *k, unsigned int number);
+
+/* Whether there is a session to send with. Of session 0 no lane but its home looks at more than the age. */
+bool lane_has_session(struct lane *l, struct lane_link *k);
+
+/* Whether a packet of 'len' bytes can be sealed into the output as it is now. */
+bool lane_has_room(const struct lane *l, uint32_t len);
+
+/* Seal a packet into the output, where lane_has_room() found room. Returns what it comes to, outer headers and all. */
+uint32_t lane_seal(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, uint8_t tos, uint8_t *data,
+		   uint32_t len);
+
+/*
+ * Cut what is left of a packet and seal it, until about 'bytes_max' or the output is full. Returns what that comes to, outer headers
+ * and all.
+ */
+uint32_t lane_seal_split(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, struct split *split,
+			 uint32_t bytes_max);
+
+/* Which of our sub-sessions a flow goes on: 0, or one of this lane. */
+unsigned int lane_place(struct lane *l, struct lane_link *k, uint64_t hash);
+
+/* The outer TOS for a packet with this inner one. */
+uint8_t lane_outer_tos(const struct lane_peer *p, uint8_t inner);
+
+/* An ICMP error back into the TUN, if there is room and ration for it. */
+void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error);
+
+/* The output is for the TUN from now on: opened packets are merged into it. */
+void lane_begin_in(struct lane *l);
+
+/* What a datagram that waited does, as if it came now. */
+void lane_dgram_in(struct lane *l, const struct dgram *d);
+
+/* lane_queue.c */
+
+bool lane_queue_init(struct lane *l);
+void lane_queue_done(struct lane *l);
+
+/* Let a packet wait. 'number' is where its flow was placed. Takes packet->slot and replaces it, or copies. */
+void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash);
+
+/* Whether a packet of the link would go straight through: nothing is ahead of it, and no shaper is on. */
+bool lane_is_clear(const struct lane *l, const struct lane_link *k);
+
+/* Whether neither the interface's shaper nor the peer's is on. */
+bool lane_is_unshaped(const struct lane *l, const struct lane_link *k);
+
+/* Seal from the queue, about 'bytes'. True: more could go now. */
+bool lane_serve(struct lane *l, uint32_t bytes);
+
+/* Give the memory of datagrams back whose writes were in the output. */
+void lane_free_spent(struct lane *l);
+
+#endif
