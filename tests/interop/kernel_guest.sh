@@ -15,7 +15,7 @@ if (($$ == 1)); then
 	mount -t sysfs sys /sys
 	mount -t tmpfs tmpfs /run
 	mkdir -p "/lib/modules" && ln -sfn "$MODULES" "/lib/modules/$(uname -r)"
-	for m in tun veth wireguard; do modprobe "$m" || echo "# guest: no module $m"; done
+	for m in tun veth wireguard sch_htb sch_fq_codel; do modprobe "$m" || echo "# guest: no module $m"; done
 	[[ -c /dev/net/tun ]] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
 	ln -sfn /proc/self/fd /dev/fd
 	ip link set lo up
@@ -140,4 +140,58 @@ in_ns m wg set wgm peer "$(public k)" persistent-keepalive off
 ip_ns k link delete wgk
 kernel_side
 check "the kernel starts again, meshd recovers" reach m 192.168.7.1 20
+
+# The queue of the sending host itself, which may go by a hash that the kernel keeps with a socket: two meshds, p and q, and fq_codel
+# with a backlog on the cable of p. It has to see as many flows as there are inside.
+ns_add p q
+veth p ep q eq
+address p ep 10.8.0.1/24
+address q eq 10.8.0.2/24
+key p q
+slow_down() {
+	in_ns p tc qdisc replace dev ep root handle 1: htb default 1 &&
+		in_ns p tc class add dev ep parent 1: classid 1:1 htb rate 1mbit burst 3k &&
+		in_ns p tc qdisc add dev ep parent 1:1 handle 10: fq_codel
+}
+# flows_pair PEER-KEYS: p and q anew, with these lines in their [Interface].
+flows_pair() {
+	local n o
+	for n in p q; do
+		o=$([[ $n == p ]] && echo q || echo p)
+		meshd_down "$n" "wg$n" >/dev/null 2>&1
+		conf "wg$n" <<-END
+			[Interface]
+			PrivateKey = $(private "$n")
+			ListenPort = 51840
+			Address = 192.168.8.$([[ $n == p ]] && echo 1 || echo 2)/24
+			$1
+			[Peer]
+			PublicKey = $(public "$o")
+			AllowedIPs = 192.168.8.0/24
+			Endpoint = 10.8.0.$([[ $o == p ]] && echo 1 || echo 2):51840
+		END
+		meshd_up "$n" "wg$n" || return 1
+	done
+	reach p 192.168.8.2 20
+}
+# The most flows with a backlog while six of them send more than the cable takes.
+backlogged() {
+	local i n most=0 load
+	in_ns q iperf3 -s -1 -D
+	wait_for 10 listens q 5201 || return 1
+	in_ns p timeout 20 iperf3 -c 192.168.8.2 -u -P 6 -b 300k -l 1000 -t 6 >/dev/null 2>&1 &
+	load=$!
+	for i in 1 2 3 4 5; do
+		sleep 1
+		n=$(in_ns p tc class show dev ep | grep -c 'class fq_codel')
+		((n <= most)) || most=$n
+	done
+	wait "$load"
+	echo "$most"
+}
+check "two meshds, and a slow cable" flows_pair "FlowSessions = 32"
+check "  with fq_codel on the sending host" slow_down
+at_least "  which sees the flows" "$(backlogged)" 4
+check "without sub-sessions" flows_pair "FlowSessions = 0"
+at_most "  it sees one" "$(backlogged)" 2
 tap_done

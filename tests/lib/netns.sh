@@ -215,6 +215,9 @@ iperf() {
 }
 listens() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
 
+# udp_ports NS: how many UDP ports are in use there, whatever the number of sockets on each.
+udp_ports() { in_ns "$1" ss -Hlun | awk '{ sub(/.*:/, "", $4); print $4 }' | sort -u | wc -l; }
+
 # handshake NS IFACE PUBLIC-KEY: time of the last one, 0: never. endpoint_of likewise. transfer: "RX TX".
 handshake() { in_ns "$1" wg show "$2" latest-handshakes | awk -v k="$3" '$1 == k { print $2 }'; }
 endpoint_of() { in_ns "$1" wg show "$2" endpoints | awk -v k="$3" '$1 == k { print $2 }'; }
