@@ -106,6 +106,15 @@ class Build:
             raise Failed(f"{name} does not compile:\n{done.stderr}")
         return program
 
+    def without_queue(self):
+        """meshd as it is, but for a worker that queues nothing that it could send: what the queue costs."""
+        libraries = ["libmeshcli.a", "libmeshsys.a", "libmeshcore.a", "libmeshproto.a"]
+        names = ("SODIUM", "AEAD", "EV", "MNL", "PROTOBUF_C")
+        return self.compile("meshd-noqueue", ["src/meshd.c", "src/sys/worker.c"],
+                            ["-DWORKER_CREDIT_BYTES=INT64_MAX", "-DHAVE_CONFIG_H", "-I" + self.directory,
+                             *self.flags(*(n + "_CFLAGS" for n in names))],
+                            [*(os.path.join(self.directory, l) for l in libraries), *self.flags(*(n + "_LIBS" for n in names))])
+
     def compile_all(self):
         sources, flags, libraries = ["tests/bench/pump.c", "src/crypto/aead_sodium.c"], [], self.flags("SODIUM_LIBS")
         for library in ("gcrypt", "openssl"):
