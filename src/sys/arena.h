@@ -10,9 +10,9 @@
 
 /*
  * Slots: what packets and datagrams are read into, each large enough for any of them, with the room around it that base/packet.h
- * promises. They come from one region, and travel: a lane may keep a slot and give another for it, so the region goes only when
- * nobody has any. Mapped, not allocated, so that only pages a packet reached ever cost memory; without huge pages, which would
- * undo that. The odd stride spreads the slots over the sets of the first-level cache.
+ * promises. A worker's are its lane's (lane_slot_take()), for a lane keeps the slot of what must wait and gives another for it. A region
+ * of slots without a lane, as here, is for who uses sockets or a TUN alone: the tests. Mapped, not allocated, so that only pages a
+ * packet reached ever cost memory. The odd stride spreads the slots over the sets of the first-level cache.
  */
 enum {
 	ARENA_PACKET_MAX = 65536,

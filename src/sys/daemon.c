@@ -24,6 +24,7 @@
 
 #include "node/lane.h"
 #include "node/uapi.h"
+#include "sys/arena.h"
 #include "sys/clock.h"
 #include "sys/control.h"
 #include "sys/daemon_inside.h"
@@ -35,6 +36,10 @@
 #include "sys/steering.h"
 #include "sys/uapi.h"
 #include "sys/worker.h"
+
+/* What sockets and TUN are read into are slots of the lanes, and there is a socket for every sub-session. */
+_Static_assert((int)ARENA_PACKET_MAX == (int)LANE_SLOT_LEN && (int)UDP_PORTS_MAX == (int)SUB_SESSIONS_MAX &&
+	       (int)FLOW_SESSIONS_MAX == (int)SUB_SESSIONS_MAX, "the layers agree");
 
 static void stop(struct daemon *d, int status)
 {
