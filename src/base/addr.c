@@ -91,6 +91,39 @@ void ip_prefix_mask(struct ip_prefix *p)
 		p->addr.bytes[i] &= mask_byte(p->len, i);
 }
 
+bool ip_prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+	return a->len == b->len && ip_addr_equal(&a->addr, &b->addr);
+}
+
+bool ip_prefix_contains(const struct ip_prefix *outer, const struct ip_prefix *inner)
+{
+	return outer->len <= inner->len && ip_prefix_covers(outer, &inner->addr);
+}
+
+struct prefix_pair prefix_pair_any(const struct ip_prefix *dst)
+{
+	return (struct prefix_pair){ .dst = *dst, .src.addr.family = dst->addr.family };
+}
+
+bool prefix_pair_equal(const struct prefix_pair *a, const struct prefix_pair *b)
+{
+	return ip_prefix_equal(&a->dst, &b->dst) && ip_prefix_equal(&a->src, &b->src);
+}
+
+char *prefix_pair_format(const struct prefix_pair *p, char out[PAIR_TEXT_MAX])
+{
+	size_t len;
+
+	ip_prefix_format(&p->dst, out);
+	if (p->src.len) {
+		len = strlen(out);
+		memcpy(out + len, " from ", 6);
+		ip_prefix_format(&p->src, out + len + 6);
+	}
+	return out;
+}
+
 /* Read a decimal number of 1 to 'digits' digits and at most 'max', and move '*s' behind it. */
 static bool parse_decimal(const char **s, unsigned int digits, uint32_t max, uint32_t *out)
 {

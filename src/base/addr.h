@@ -10,6 +10,7 @@
 enum {
 	ADDR_TEXT_MAX = 46,
 	PREFIX_TEXT_MAX = ADDR_TEXT_MAX + 4,
+	PAIR_TEXT_MAX = 2 * PREFIX_TEXT_MAX + 6,
 	ENDPOINT_TEXT_MAX = ADDR_TEXT_MAX + 2 + 11 + 6,	/* brackets, %scope, :port */
 };
 
@@ -30,6 +31,14 @@ struct ip_addr {
 struct ip_prefix {
 	struct ip_addr addr;
 	uint8_t len;		/* 0..32 or 0..128 */
+};
+
+/*
+ * What a source-specific route is for (RFC 9079): destinations in 'dst' with sources in 'src', both masked and of one family. Any source is
+ * src.len 0. The more specific of two is the one with the longer destination, then the longer source.
+ */
+struct prefix_pair {
+	struct ip_prefix dst, src;
 };
 
 /* Where a peer can be reached. family IP_NONE: nowhere known. */
@@ -71,6 +80,16 @@ bool ip_prefix_covers(const struct ip_prefix *p, const struct ip_addr *a);
 /* Clear the bits behind p->len. */
 void ip_prefix_mask(struct ip_prefix *p);
 
+bool ip_prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b);
+
+/* Whether all of 'inner' is in 'outer'; never across families. */
+bool ip_prefix_contains(const struct ip_prefix *outer, const struct ip_prefix *inner);
+
+/* 'dst' for any source. */
+struct prefix_pair prefix_pair_any(const struct ip_prefix *dst);
+
+bool prefix_pair_equal(const struct prefix_pair *a, const struct prefix_pair *b);
+
 /*
  * Read an address: dotted quad (four decimal numbers, no leading zeros, as
  * inet_pton(3) has it) or RFC 4291 text, also with an embedded IPv4 tail. No scope. The whole of
@@ -90,6 +109,7 @@ bool endpoint_parse(const char *text, struct endpoint *out);
 /* Write text (RFC 5952 for IPv6) and return 'out'. Family IP_NONE gives "(none)". */
 char *ip_addr_format(const struct ip_addr *a, char out[ADDR_TEXT_MAX]);
 char *ip_prefix_format(const struct ip_prefix *p, char out[PREFIX_TEXT_MAX]);
+char *prefix_pair_format(const struct prefix_pair *p, char out[PAIR_TEXT_MAX]);	/* "D", or "D from S" */
 char *endpoint_format(const struct endpoint *e, char out[ENDPOINT_TEXT_MAX]);
 
 #endif

@@ -248,13 +248,14 @@ void *lpm_exact(const struct lpm *t, const struct ip_prefix *p)
 	return node_is(*link, k, p->len) ? (*link)->value : NULL;
 }
 
-static void *lookup(const struct lpm_node *n, struct key k, unsigned int bits)
+/* The node of the longest prefix that covers the key, or NULL. */
+static inline const struct lpm_node *lookup(const struct lpm_node *n, struct key k, unsigned int bits)
 {
-	void *best = NULL;
+	const struct lpm_node *best = NULL;
 
 	while (n && node_covers(n, k)) {
 		if (n->value)
-			best = n->value;
+			best = n;
 		if (n->len == bits)
 			break;
 		n = n->child[key_bit(k, n->len)];
@@ -262,14 +263,59 @@ static void *lookup(const struct lpm_node *n, struct key k, unsigned int bits)
 	return best;
 }
 
+static void *value_of(const struct lpm_node *n)
+{
+	return n ? n->value : NULL;
+}
+
 void *lpm_lookup4(const struct lpm *t, const uint8_t addr[4])
 {
-	return lookup(t->root4, key_of4(addr), 32);
+	return value_of(lookup(t->root4, key_of4(addr), 32));
 }
 
 void *lpm_lookup6(const struct lpm *t, const uint8_t addr[16])
 {
-	return lookup(t->root6, key_of6(addr), 128);
+	return value_of(lookup(t->root6, key_of6(addr), 128));
+}
+
+static void *with_len(const struct lpm_node *n, unsigned int *len)
+{
+	*len = n ? n->len : 0;
+	return value_of(n);
+}
+
+void *lpm_lookup4_len(const struct lpm *t, const uint8_t addr[4], unsigned int *len)
+{
+	return with_len(lookup(t->root4, key_of4(addr), 32), len);
+}
+
+void *lpm_lookup6_len(const struct lpm *t, const uint8_t addr[16], unsigned int *len)
+{
+	return with_len(lookup(t->root6, key_of6(addr), 128), len);
+}
+
+static size_t trail(const struct lpm_node *n, struct key k, unsigned int bits, void **values)
+{
+	size_t count = 0;
+
+	while (n && node_covers(n, k)) {
+		if (n->value)
+			values[count++] = n->value;
+		if (n->len == bits)
+			break;
+		n = n->child[key_bit(k, n->len)];
+	}
+	return count;
+}
+
+size_t lpm_trail4(const struct lpm *t, const uint8_t addr[4], void *values[LPM_TRAIL4_MAX])
+{
+	return trail(t->root4, key_of4(addr), 32, values);
+}
+
+size_t lpm_trail6(const struct lpm *t, const uint8_t addr[16], void *values[LPM_TRAIL6_MAX])
+{
+	return trail(t->root6, key_of6(addr), 128, values);
 }
 
 void *lpm_lookup(const struct lpm *t, const struct ip_addr *a)

@@ -10,6 +10,11 @@
 
 struct lpm_node;
 
+enum {
+	LPM_TRAIL4_MAX = 33,	/* prefixes that cover one address */
+	LPM_TRAIL6_MAX = 129,
+};
+
 /*
  * Longest-prefix match: two path-compressed binary tries, one a family, from
  * prefixes to pointers. The values belong to the caller and are never
@@ -44,6 +49,14 @@ void *lpm_lookup(const struct lpm *t, const struct ip_addr *a);
 /* The same for the packet path, from the address as it stands in a header. */
 void *lpm_lookup4(const struct lpm *t, const uint8_t addr[4]);
 void *lpm_lookup6(const struct lpm *t, const uint8_t addr[16]);
+
+/* The same, and how long that prefix is (0 when there is none). */
+void *lpm_lookup4_len(const struct lpm *t, const uint8_t addr[4], unsigned int *len);
+void *lpm_lookup6_len(const struct lpm *t, const uint8_t addr[16], unsigned int *len);
+
+/* The values of all prefixes that cover the address, shortest first; returns how many. For who may have to fall back to a shorter one. */
+size_t lpm_trail4(const struct lpm *t, const uint8_t addr[4], void *values[LPM_TRAIL4_MAX]);
+size_t lpm_trail6(const struct lpm *t, const uint8_t addr[16], void *values[LPM_TRAIL6_MAX]);
 
 /*
  * Call 'visit' for every prefix, IPv4 before IPv6, in address order, a covering

@@ -361,6 +361,75 @@ static void covers_and_masks(void **state)
 	assert_in_range(yes, 10000, 40000);
 }
 
+/* Containing is covering for prefixes: of every shorter one, of itself, never of a wider one or across families. */
+static void contains(void **state)
+{
+	static const struct {
+		const char *outer, *inner;
+		bool in;
+	} c[] = {
+		/*  1 */ { "10.0.0.0/8", "10.0.0.0/8", true },
+		/*  2 */ { "10.0.0.0/8", "10.255.0.0/16", true },
+		/*  3 */ { "10.0.0.0/8", "10.0.0.0/7", false },
+		/*  4 */ { "10.0.0.0/8", "11.0.0.0/16", false },
+		/*  5 */ { "0.0.0.0/0", "255.255.255.255/32", true },
+		/*  6 */ { "0.0.0.0/0", "0.0.0.0/0", true },
+		/*  7 */ { "0.0.0.0/0", "::/0", false },
+		/*  8 */ { "::/0", "0.0.0.0/0", false },
+		/*  9 */ { "fd00::/8", "fdff:ffff::/128", true },
+		/* 10 */ { "fd00::/128", "fd00::/127", false },
+		/* 11 */ { "fd00::/127", "fd00::1/128", true },
+		/* 12 */ { "fd00::/127", "fd00::2/128", false },
+	};
+	struct ip_prefix none = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(c); i++) {
+		struct ip_prefix outer, inner;
+
+		assert_true(ip_prefix_parse(c[i].outer, &outer) && ip_prefix_parse(c[i].inner, &inner));
+		if (ip_prefix_contains(&outer, &inner) != c[i].in)
+			fail_msg("case %zu", i + 1);
+		assert_int_equal(ip_prefix_equal(&outer, &inner), c[i].in && ip_prefix_contains(&inner, &outer));
+	}
+	assert_false(ip_prefix_contains(&none, &none));
+}
+
+static void pairs(void **state)
+{
+	struct ip_prefix dst, src, none;
+	struct prefix_pair any, from, other;
+	char out[PAIR_TEXT_MAX];
+
+	(void)state;
+	assert_true(ip_prefix_parse("2001:db8::/32", &dst));
+	assert_true(ip_prefix_parse("fd00::/8", &src));
+	assert_true(ip_prefix_parse("::/0", &none));
+	any = prefix_pair_any(&dst);
+	assert_true(ip_prefix_equal(&any.dst, &dst));
+	assert_true(ip_prefix_equal(&any.src, &none));
+	from = (struct prefix_pair){ .dst = dst, .src = src };
+	assert_true(prefix_pair_equal(&any, &any) && prefix_pair_equal(&from, &from));
+	assert_false(prefix_pair_equal(&any, &from));
+	other = from;
+	other.dst.len++;
+	assert_false(prefix_pair_equal(&from, &other));
+	other = from;
+	other.src.addr.bytes[15]++;
+	assert_false(prefix_pair_equal(&from, &other));
+	assert_string_equal(prefix_pair_format(&any, out), "2001:db8::/32");
+	assert_string_equal(prefix_pair_format(&from, out), "2001:db8::/32 from fd00::/8");
+	assert_true(ip_prefix_parse("0.0.0.0/0", &dst));
+	any = prefix_pair_any(&dst);
+	assert_int_equal(any.src.addr.family, IP_V4);
+	assert_string_equal(prefix_pair_format(&any, out), "0.0.0.0/0");
+	/* The longest there is fits. */
+	assert_true(ip_prefix_parse("1111:2222:3333:4444:5555:6666:7777:8888/128", &dst));
+	from = (struct prefix_pair){ .dst = dst, .src = dst };
+	assert_string_equal(prefix_pair_format(&from, out),
+			    "1111:2222:3333:4444:5555:6666:7777:8888/128 from 1111:2222:3333:4444:5555:6666:7777:8888/128");
+}
+
 static void kinds(void **state)
 {
 	static const struct {
@@ -437,6 +506,8 @@ int main(void)
 		cmocka_unit_test(prefixes),
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(covers_and_masks),
+		cmocka_unit_test(contains),
+		cmocka_unit_test(pairs),
 		cmocka_unit_test(kinds),
 		cmocka_unit_test(equality),
 	};

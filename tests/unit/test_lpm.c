@@ -103,6 +103,55 @@ static void cases(void **state)
 	assert_null(find(&t, "10.1.0.13"));
 }
 
+/* How long the prefix was, and all the shorter ones. */
+static void lengths_and_trails(void **state)
+{
+	static const struct {
+		const char *address;
+		unsigned int len;
+		size_t count;
+		int last;
+	} want[] = {
+		{ "10.1.0.13", 32, 4, 3 }, { "10.1.0.14", 16, 3, 2 }, { "10.2.0.1", 8, 2, 1 }, { "11.0.0.1", 0, 1, 0 },
+	};
+	void *values[LPM_TRAIL6_MAX];
+	struct lpm t = { 0 };
+	struct ip_addr a;
+	unsigned int len;
+
+	(void)state;
+	assert_true(ip_addr_parse("10.1.0.13", &a));
+	assert_null(lpm_lookup4_len(&t, a.bytes, &len));
+	assert_int_equal(len, 0);
+	assert_int_equal(lpm_trail4(&t, a.bytes, values), 0);
+	insert(&t, "10.1.0.0/16", &peer[2]);
+	insert(&t, "0.0.0.0/0", &peer[0]);
+	insert(&t, "10.1.0.13", &peer[3]);
+	insert(&t, "10.0.0.0/8", &peer[1]);
+	insert(&t, "10.1.0.15", &peer[4]);
+	for (size_t i = 0; i < COUNT(want); i++) {
+		assert_true(ip_addr_parse(want[i].address, &a));
+		assert_ptr_equal(lpm_lookup4_len(&t, a.bytes, &len), &peer[want[i].last]);
+		assert_int_equal(len, want[i].len);
+		assert_int_equal(lpm_trail4(&t, a.bytes, values), want[i].count);
+		for (size_t k = 0; k < want[i].count; k++)
+			assert_ptr_equal(values[k], &peer[k]);
+	}
+	/* The longest there can be: a prefix of every length. */
+	assert_true(ip_addr_parse("2001:db8::1", &a));
+	for (unsigned int i = 0; i <= 128; i++) {
+		struct ip_prefix p = { .addr = a, .len = (uint8_t)i };
+
+		assert_true(lpm_insert(&t, &p, &peer[i % 8]));
+	}
+	assert_ptr_equal(lpm_lookup6_len(&t, a.bytes, &len), &peer[0]);
+	assert_int_equal(len, 128);
+	assert_int_equal(lpm_trail6(&t, a.bytes, values), LPM_TRAIL6_MAX);
+	for (size_t k = 0; k <= 128; k++)
+		assert_ptr_equal(values[k], &peer[k % 8]);
+	lpm_clear(&t);
+}
+
 static void replace_remove_exact(void **state)
 {
 	struct lpm t = { 0 };
@@ -366,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases),
+		cmocka_unit_test(lengths_and_trails),
 		cmocka_unit_test(replace_remove_exact),
 		cmocka_unit_test(refuses_what_is_no_prefix),
 		cmocka_unit_test(same_as_naive_twin),
