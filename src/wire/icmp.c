@@ -3,8 +3,8 @@
  * ICMP errors that this node originates, for a packet it cannot carry: RFC 792 with RFC 1122 3.2.2 and RFC 1812 4.3.2
  * for IPv4, RFC 4443 for IPv6.
  *
- * An error is written from the address the packet was for: the node may have no address of its own in the tunnel,
- * and one that is the kernel's own would be dropped as a martian. So both addresses of the packet must be ones a
+ * An error for our own kernel is written from the address the packet was for: the node may have no address of its own in the tunnel,
+ * and one that is the kernel's own would be dropped as a martian. One for another node is from an address of ours. So both addresses of the packet must be ones a
  * single host can have, the source because it gets the error, the destination because it seems to send it.
  * (RFC 4443 2.4 (e.3) would allow "packet too big" about multicast; there is no source to send it from.)
  *
@@ -137,7 +137,17 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-static size_t write4(uint8_t *out, enum icmp_error what, uint32_t mtu, const struct ip_view *v, const uint8_t *packet)
+static const struct {
+	uint8_t type4, code4, type6, code6;
+} codes[] = {
+	[ICMP_NO_ROUTE] = { 3, 1, 1, 0 },	/* destination unreachable: host; no route */
+	[ICMP_NO_ENDPOINT] = { 3, 1, 1, 3 },	/* host; address */
+	[ICMP_TOO_BIG] = { 3, 4, 2, 0 },	/* fragmentation needed; packet too big */
+	[ICMP_TIME_EXCEEDED] = { 11, 0, 3, 0 },	/* in transit */
+};
+
+static size_t write4(uint8_t *out, enum icmp_error what, uint32_t mtu, const uint8_t *from, const struct ip_view *v,
+		     const uint8_t *packet)
 {
 	size_t quote = smaller(v->len, ERROR4_MAX - IP4_HEADER_MIN - ICMP_HEADER);
 	size_t len = IP4_HEADER_MIN + ICMP_HEADER + quote;
@@ -150,12 +160,12 @@ static size_t write4(uint8_t *out, enum icmp_error what, uint32_t mtu, const str
 	put_be16(out + 6, DONT_FRAGMENT);	/* it fits anywhere, and so needs no identification: RFC 6864 */
 	out[8] = HOPS;
 	out[9] = IP_PROTO_ICMP;
-	memcpy(out + 12, v->dst, 4);
+	memcpy(out + 12, from, 4);
 	memcpy(out + 16, v->src, 4);
 	put_be16(out + 10, ip_sum_fold(ip_sum(0, out, IP4_HEADER_MIN)));
 
-	icmp[0] = 3;	/* destination unreachable */
-	icmp[1] = what == ICMP_TOO_BIG ? 4 : 1;
+	icmp[0] = codes[what].type4;
+	icmp[1] = codes[what].code4;
 	if (what == ICMP_TOO_BIG)
 		put_be16(icmp + 6, (uint16_t)smaller(mtu, UINT16_MAX));
 	memcpy(icmp + ICMP_HEADER, packet, quote);
@@ -163,7 +173,8 @@ static size_t write4(uint8_t *out, enum icmp_error what, uint32_t mtu, const str
 	return len;
 }
 
-static size_t write6(uint8_t *out, enum icmp_error what, uint32_t mtu, const struct ip_view *v, const uint8_t *packet)
+static size_t write6(uint8_t *out, enum icmp_error what, uint32_t mtu, const uint8_t *from, const struct ip_view *v,
+		     const uint8_t *packet)
 {
 	size_t quote = smaller(v->len, ICMP_ERROR_MAX - IP6_HEADER - ICMP_HEADER);
 	size_t payload = ICMP_HEADER + quote;
@@ -175,11 +186,11 @@ static size_t write6(uint8_t *out, enum icmp_error what, uint32_t mtu, const str
 	put_be16(out + 4, (uint16_t)payload);
 	out[6] = IP_PROTO_ICMP6;
 	out[7] = HOPS;
-	memcpy(out + 8, v->dst, 16);
+	memcpy(out + 8, from, 16);
 	memcpy(out + 24, v->src, 16);
 
-	icmp[0] = what == ICMP_TOO_BIG ? 2 : 1;		/* packet too big, or destination unreachable... */
-	icmp[1] = what == ICMP_NO_ENDPOINT ? 3 : 0;	/* ...address unreachable, or no route */
+	icmp[0] = codes[what].type6;
+	icmp[1] = codes[what].code6;
 	if (what == ICMP_TOO_BIG)
 		put_be32(icmp + 4, mtu);
 	memcpy(icmp + ICMP_HEADER, packet, quote);
@@ -188,14 +199,20 @@ static size_t write6(uint8_t *out, enum icmp_error what, uint32_t mtu, const str
 	return IP6_HEADER + payload;
 }
 
-size_t icmp_error_write(uint8_t out[ICMP_ERROR_MAX], enum icmp_error what, uint32_t mtu,
-			const uint8_t *packet, size_t len)
+size_t icmp_error_write_from(uint8_t out[ICMP_ERROR_MAX], enum icmp_error what, uint32_t mtu, const uint8_t *from,
+			     const uint8_t *packet, size_t len)
 {
 	struct ip_view v;
 
 	if (!ip_view(&v, packet, len))
 		return 0;
 	if (v.family == IP_V4)
-		return may_answer4(&v, packet) ? write4(out, what, mtu, &v, packet) : 0;
-	return may_answer6(&v, packet) ? write6(out, what, mtu, &v, packet) : 0;
+		return may_answer4(&v, packet) ? write4(out, what, mtu, from ? from : v.dst, &v, packet) : 0;
+	return may_answer6(&v, packet) ? write6(out, what, mtu, from ? from : v.dst, &v, packet) : 0;
+}
+
+size_t icmp_error_write(uint8_t out[ICMP_ERROR_MAX], enum icmp_error what, uint32_t mtu,
+			const uint8_t *packet, size_t len)
+{
+	return icmp_error_write_from(out, what, mtu, NULL, packet, len);
 }

@@ -14,6 +14,7 @@ enum icmp_error {
 	ICMP_NO_ROUTE,		/* no peer for this destination: v4 host unreachable (RFC 792), v6 no route (RFC 4443) */
 	ICMP_NO_ENDPOINT,	/* a peer, but nowhere to reach it: v4 host unreachable, v6 address unreachable */
 	ICMP_TOO_BIG,		/* fragmentation needed / packet too big, with an MTU */
+	ICMP_TIME_EXCEEDED,	/* TTL or hop limit used up on the way */
 };
 
 /*
@@ -25,5 +26,9 @@ enum icmp_error {
  */
 size_t icmp_error_write(uint8_t out[ICMP_ERROR_MAX], enum icmp_error what, uint32_t mtu,
 			const uint8_t *packet, size_t len);
+
+/* The same from an address of the node's own, of the packet's family (4 or 16 bytes): for packets on their way through. NULL: as above. */
+size_t icmp_error_write_from(uint8_t out[ICMP_ERROR_MAX], enum icmp_error what, uint32_t mtu, const uint8_t *from,
+			     const uint8_t *packet, size_t len);
 
 #endif

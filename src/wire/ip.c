@@ -136,6 +136,26 @@ uint64_t ip_sum_pseudo(const uint8_t *packet, uint8_t proto)
 	return ip_sum(proto, packet + 8, 32);
 }
 
+uint8_t ip_hops(const uint8_t *packet)
+{
+	return packet[0] >> 4 == IP_V4 ? packet[8] : packet[7];
+}
+
+/* HC' = ~(~HC + ~m + m'), eqn. 3. With a protocol beside it m' is not 0, so what was right is right, and what was wrong stays so. */
+void ip_decrement_hops(uint8_t *packet)
+{
+	uint16_t sum, old;
+
+	if (packet[0] >> 4 != IP_V4) {
+		packet[7]--;
+		return;
+	}
+	sum = (uint16_t)~get_be16(packet + 10);
+	old = (uint16_t)~get_be16(packet + 8);
+	packet[8]--;
+	put_be16(packet + 10, ip_sum_fold((uint64_t)sum + old + get_be16(packet + 8)));
+}
+
 uint16_t ip_sum_fold(uint64_t sum)
 {
 	while (sum >> 16)

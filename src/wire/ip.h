@@ -47,4 +47,8 @@ uint16_t ip_sum_fold(uint64_t sum);
  */
 uint64_t ip_sum_pseudo(const uint8_t *packet, uint8_t proto);
 
+/* The TTL or hop limit of a packet with a whole header, and one less of it (there must be some): IPv4's checksum is repaired (RFC 1624). */
+uint8_t ip_hops(const uint8_t *packet);
+void ip_decrement_hops(uint8_t *packet);
+
 #endif
