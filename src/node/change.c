@@ -68,6 +68,16 @@ void change_links_default(struct change *c)
 	c->listen_prefix = (struct ip_prefix){ 0 };
 }
 
+enum transit_mode change_transit_default(const struct change *c)
+{
+	if (c->babel.section)
+		return TRANSIT_LANE;
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (c->peers[i].bits & CHANGE_PEER_BABEL && c->peers[i].babel)
+			return TRANSIT_LANE;
+	return TRANSIT_KERNEL;
+}
+
 static bool is_full(size_t count)
 {
 	return (count & (count - 1)) == 0;
@@ -165,5 +175,6 @@ void change_done(struct change *c)
 	if (c->peers)
 		crypto_wipe(c->peers, c->peer_count * sizeof(*c->peers));
 	free(c->peers);
+	babel_settings_done(&c->babel);
 	crypto_wipe(c, sizeof(*c));
 }

@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "crypto/key.h"
+#include "node/babel_settings.h"
 
 /*
  * A change of a node's configuration: what "wg set", a config file and a reload all come down to. Built completely by a
@@ -73,6 +74,7 @@ enum change_bit {
 	CHANGE_FWMARK = 4,
 	CHANGE_REPLACE_PEERS = 8,	/* peers not named in this change go */
 	CHANGE_LINKS = 16,		/* 'links', 'spread' and 'listen_prefix' are set */
+	CHANGE_ROUTING = 32,		/* 'transit' and 'babel' are set */
 };
 
 enum change_peer_bit {
@@ -89,6 +91,8 @@ enum change_peer_bit {
 	CHANGE_PEER_ECN = 512,
 	CHANGE_PEER_DSCP = 1024,
 	CHANGE_PEER_BANDWIDTH = 2048,
+	CHANGE_PEER_BABEL = 4096,	/* 'babel' is set; of a peer that CHANGE_REPLACE_PEERS finds unsaid it is off */
+	CHANGE_PEER_ALLOWED_AUTO = 8192,	/* 'allowed_auto' is set; unsaid it is off, and CHANGE_PEER_REPLACE_ALLOWED ends it */
 	CHANGE_PEER_LINK = 256 | 512 | 1024 | 2048,
 };
 
@@ -105,6 +109,8 @@ struct change_peer {
 	uint8_t endpoint_prefix_len;	/* an IPv6 endpoint given as a prefix: sub-sessions differ by address in it; 0: one address */
 	struct link_settings link;
 	char endpoint_name[ENDPOINT_NAME_MAX + 1];	/* HOST:PORT as it was written */
+	bool babel;			/* Babel runs on the link to it */
+	bool allowed_auto;		/* AllowedIPs = auto: Babel decides, beside what is in 'allowed' */
 	uint16_t keepalive_s;
 	char name[NAME_MAX_LEN + 1];
 	struct change_allowed *allowed;
@@ -119,6 +125,8 @@ struct change {
 	struct link_settings links;	/* of peers that say nothing else; its bandwidth is all peers' together */
 	enum flow_spread spread;
 	struct ip_prefix listen_prefix;	/* taken whole by a local route; family IP_NONE: none */
+	enum transit_mode transit;
+	struct babel_settings babel;	/* owned */
 	struct change_peer *peers;	/* in the order they were given; a key may come twice */
 	size_t peer_count;
 };
@@ -143,6 +151,9 @@ bool change_add_allowed(struct change_peer *p, const struct ip_prefix *prefix, b
 
 /* Take the allowed IPs out again. */
 void change_clear_allowed(struct change_peer *p);
+
+/* How packets from link to link go where nothing is said: in the lane if Babel runs, else as under wg-quick. */
+enum transit_mode change_transit_default(const struct change *c);
 
 /*
  * Mark in 'first' (peer_count of them) the peers whose public key no earlier one has. False: no memory. Not quadratic, so it

@@ -75,11 +75,29 @@ bool config_fail_memory(struct config_parser *p)
 
 static bool end_section(struct config_parser *p)
 {
-	if (p->section != SECTION_PEER || p->peer_has_key)
+	struct change_peer *peer = p->peer;
+
+	if (p->section != SECTION_PEER)
 		return true;
-	p->line = p->peer_line;
-	p->key = "[Peer]";
-	return config_fail(p, "no PublicKey in this section");
+	if (!p->peer_has_key) {
+		p->line = p->peer_line;
+		p->key = "[Peer]";
+		return config_fail(p, "no PublicKey in this section");
+	}
+	if (peer->bits & CHANGE_PEER_ALLOWED_AUTO && !(peer->bits & CHANGE_PEER_BABEL)) {
+		peer->bits |= CHANGE_PEER_BABEL;
+		peer->babel = true;
+	}
+	return true;
+}
+
+static bool begin_babel(struct config_parser *p)
+{
+	if (p->c->change.babel.section)
+		return config_fail(p, "a second [Babel]");
+	p->c->change.babel.section = true;
+	p->section = SECTION_BABEL;
+	return true;
 }
 
 static bool begin_section(struct config_parser *p, char *line)
@@ -91,8 +109,10 @@ static bool begin_section(struct config_parser *p, char *line)
 		p->section = SECTION_INTERFACE;
 		return true;
 	}
+	if (word_equal(line, "[Babel]"))
+		return begin_babel(p);
 	if (!word_equal(line, "[Peer]"))
-		return config_fail_at(p, line, "is neither [Interface] nor [Peer]");
+		return config_fail_at(p, line, "is neither [Interface], [Peer] nor [Babel]");
 	if (p->c->change.peer_count >= CHANGE_PEERS_MAX)
 		return config_fail(p, "more than 65536 peers");
 	p->peer = change_add_peer(&p->c->change);
@@ -103,6 +123,20 @@ static bool begin_section(struct config_parser *p, char *line)
 	p->peer_line = p->line;
 	p->peer_has_key = false;
 	return true;
+}
+
+static const char *wrong_section(enum config_section good)
+{
+	switch (good) {
+	case SECTION_PEER:
+		return "belongs in [Peer]";
+	case SECTION_BABEL:
+		return "belongs in [Babel]";
+	case SECTION_BOTH:
+		return "belongs in [Interface] or [Peer]";
+	default:
+		return "belongs in [Interface]";
+	}
 }
 
 static bool read_key(struct config_parser *p, char *line)
@@ -119,8 +153,7 @@ static bool read_key(struct config_parser *p, char *line)
 	if (!key)
 		return config_fail(p, "unknown key");
 	if (!(key->section & p->section))
-		return config_fail(p, key->section == SECTION_PEER ? "belongs in [Peer]" :
-				   key->section == SECTION_BOTH ? "belongs in [Interface] or [Peer]" : "belongs in [Interface]");
+		return config_fail(p, wrong_section(key->section));
 	if (!key->set(p, key->reader == READ_BY_WG ? words_squeeze(value) : words_trim(value)))
 		return false;
 	p->key = NULL;
@@ -171,7 +204,9 @@ static bool finish_change(struct config_parser *p)
 		if (first[i])
 			c->peers[i].bits |= CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
 	free(first);
-	c->bits |= CHANGE_REPLACE_PEERS | CHANGE_LISTEN_PORT | CHANGE_FWMARK;
+	if (!p->has_transit)
+		c->transit = change_transit_default(c);
+	c->bits |= CHANGE_REPLACE_PEERS | CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_ROUTING;
 	if (!p->c->private_key_file)
 		c->bits |= CHANGE_PRIVATE_KEY;
 	return true;

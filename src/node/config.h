@@ -67,8 +67,8 @@ struct config {
  * "FILE:LINE: KEY: reason" ('file' is used for that alone). A key, or a peer, given in a wrong way never
  * shows its secret in the reason.
  *
- * The change is what "wg setconf" would do: CHANGE_REPLACE_PEERS, CHANGE_LISTEN_PORT, CHANGE_FWMARK and CHANGE_LINKS are always set,
- * CHANGE_PRIVATE_KEY too unless there is a private_key_file, whose reader sets it. The first peer of each public
+ * The change is what "wg setconf" would do: CHANGE_REPLACE_PEERS, CHANGE_LISTEN_PORT, CHANGE_FWMARK, CHANGE_LINKS and CHANGE_ROUTING are
+ * always set, CHANGE_PRIVATE_KEY too unless there is a private_key_file, whose reader sets it. The first peer of each public
  * key says everything but the endpoint, so that what went from the file goes from a running peer: no preshared key,
  * keepalive or name means none. Settings of links need no bit for that: what CHANGE_REPLACE_PEERS finds unsaid is the interface's.
  */

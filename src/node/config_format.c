@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/offloads.h"
+#include "node/config_babel.h"
 #include "node/words.h"
 
 enum { ALLOWED_A_LINE = 32 };	/* keeps lines far below CONFIG_LINE_MAX */
@@ -126,6 +127,8 @@ static void format_interface(const struct config *c, struct text *out)
 		text_addf(out, "Workers = %u\n", c->workers);
 	format_offloads(c, out);
 	format_links(&c->change, out);
+	if (c->change.bits & CHANGE_ROUTING && c->change.transit != change_transit_default(&c->change))
+		text_addf(out, "Transit = %s\n", transit_mode_name(c->change.transit));
 	if (c->change.listen_port)
 		text_addf(out, "ListenPort = %u\n", (unsigned int)c->change.listen_port);
 	if (c->change.fwmark)
@@ -140,6 +143,8 @@ static void format_allowed(const struct change_peer *p, struct text *out)
 {
 	char prefix[PREFIX_TEXT_MAX];
 
+	if (p->bits & CHANGE_PEER_ALLOWED_AUTO && p->allowed_auto)
+		text_add(out, "AllowedIPs = auto\n");
 	for (size_t i = 0; i < p->allowed_count; i++) {
 		text_add(out, i % ALLOWED_A_LINE == 0 ? "AllowedIPs = " : ", ");
 		text_add(out, ip_prefix_format(&p->allowed[i].prefix, prefix));
@@ -161,6 +166,15 @@ static void format_endpoint(const struct change_peer *p, struct text *out)
 		text_addf(out, "Endpoint = %s\n", endpoint_format(&p->endpoint, endpoint));
 }
 
+/* It is on by default with AllowedIPs = auto, and only there. */
+static void format_babel(const struct change_peer *p, struct text *out)
+{
+	bool by_default = p->babel && p->bits & CHANGE_PEER_ALLOWED_AUTO && p->allowed_auto;
+
+	if (p->bits & CHANGE_PEER_BABEL && !by_default)
+		text_addf(out, "Babel = %s\n", p->babel ? "on" : "off");
+}
+
 static void format_peer(const struct change_peer *p, bool first, struct text *out)
 {
 	text_add(out, "\n[Peer]\n");
@@ -170,6 +184,7 @@ static void format_peer(const struct change_peer *p, bool first, struct text *ou
 	if ((p->bits & CHANGE_PEER_PSK) && (!first || !crypto_is_zero(p->psk, KEY_LEN)))
 		format_key(out, "PresharedKey", p->psk);
 	format_allowed(p, out);
+	format_babel(p, out);
 	format_endpoint(p, out);
 	format_link(&p->link, p->bits, out);
 	if ((p->bits & CHANGE_PEER_KEEPALIVE) && p->keepalive_s)
@@ -188,6 +203,8 @@ void config_format(const struct config *c, struct text *out)
 		return;
 	}
 	format_interface(c, out);
+	if (c->change.bits & CHANGE_ROUTING)
+		config_format_babel(&c->change.babel, out);
 	for (size_t i = 0; i < c->change.peer_count; i++)
 		format_peer(&c->change.peers[i], first[i], out);
 	free(first);

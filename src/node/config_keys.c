@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/offloads.h"
+#include "node/config_babel.h"
 #include "node/words.h"
 
 enum { PATH_MAX_LEN = 4095 };
@@ -228,6 +229,17 @@ static bool set_listen_prefix(struct config_parser *p, char *value)
 	return true;
 }
 
+static bool set_transit(struct config_parser *p, char *value)
+{
+	for (unsigned int i = 0; i < TRANSIT_MODES; i++)
+		if (word_equal(value, transit_mode_name((enum transit_mode)i))) {
+			p->c->change.transit = (enum transit_mode)i;
+			p->has_transit = true;
+			return true;
+		}
+	return config_fail_at(p, value, "is neither lane, kernel nor off");
+}
+
 /* A name that /etc/iproute2/rt_tables could hold: what begins with a digit is a number gone wrong. */
 static bool is_table_name(const char *s)
 {
@@ -393,7 +405,7 @@ static bool set_preshared_key(struct config_parser *p, char *value)
 	return true;
 }
 
-/* wg's way: nothing at all, or good prefixes between single commas. */
+/* wg's way: nothing at all, or good prefixes between single commas; and among them ours, auto. */
 static bool add_allowed_ips(struct config_parser *p, char *value)
 {
 	struct ip_prefix prefix;
@@ -403,14 +415,28 @@ static bool add_allowed_ips(struct config_parser *p, char *value)
 		comma = strchr(item, ',');
 		if (comma)
 			*comma = 0;
+		if (word_equal(item, "auto")) {
+			p->peer->allowed_auto = true;
+			p->peer->bits |= CHANGE_PEER_ALLOWED_AUTO;
+			continue;
+		}
 		if (*item == '+' || *item == '-')
 			return config_fail_at(p, item, "has a sign, which only 'wg set' knows");
 		if (!ip_prefix_parse(item, &prefix))
-			return config_fail_at(p, item, "is not ADDRESS or ADDRESS/LENGTH");
+			return config_fail_at(p, item, "is not ADDRESS, ADDRESS/LENGTH or auto");
 		ip_prefix_mask(&prefix);
 		if (!change_add_allowed(p->peer, &prefix, false))
 			return config_fail_memory(p);
 	}
+	return true;
+}
+
+static bool set_babel(struct config_parser *p, char *value)
+{
+	p->peer->babel = word_equal(value, "on");
+	if (!p->peer->babel && !word_equal(value, "off"))
+		return config_fail_at(p, value, "is neither on nor off");
+	p->peer->bits |= CHANGE_PEER_BABEL;
 	return true;
 }
 
@@ -459,16 +485,31 @@ static bool is_printable(uint32_t c)
 	return true;
 }
 
+static bool has_name_length(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len && len <= NAME_MAX_LEN;
+}
+
+bool config_peer_name(const char *name)
+{
+	uint32_t c;
+
+	for (const unsigned char *s = (const unsigned char *)name; *s;)
+		if (!take_character(&s, &c) || !is_printable(c))
+			return false;
+	return has_name_length(name);
+}
+
 static bool set_name(struct config_parser *p, char *value)
 {
 	size_t len = strlen(value);
-	uint32_t c;
 
-	if (!len || len > NAME_MAX_LEN)
+	if (!has_name_length(value))
 		return config_fail_at(p, value, "is not a name of 1 to 63 bytes");
-	for (const unsigned char *s = (const unsigned char *)value; *s;)
-		if (!take_character(&s, &c) || !is_printable(c))
-			return config_fail_at(p, value, "has blanks or unprintable characters");
+	if (!config_peer_name(value))
+		return config_fail_at(p, value, "has blanks or unprintable characters");
 	memcpy(p->peer->name, value, len + 1);
 	p->peer->bits |= CHANGE_PEER_NAME;
 	return true;
@@ -607,6 +648,7 @@ static const struct config_key keys[] = {
 	{ "Offload", SECTION_INTERFACE, READ_BY_QUICK, set_offload },
 	{ "FlowSpread", SECTION_INTERFACE, READ_BY_QUICK, set_flow_spread },
 	{ "ListenPrefix", SECTION_INTERFACE, READ_BY_QUICK, set_listen_prefix },
+	{ "Transit", SECTION_INTERFACE, READ_BY_QUICK, set_transit },
 	{ "FlowSessions", SECTION_BOTH, READ_BY_QUICK, set_flow_sessions },
 	{ "Ecn", SECTION_BOTH, READ_BY_QUICK, set_ecn },
 	{ "Dscp", SECTION_BOTH, READ_BY_QUICK, set_dscp },
@@ -621,6 +663,12 @@ static const struct config_key keys[] = {
 	{ "Endpoint", SECTION_PEER, READ_BY_WG, set_endpoint },
 	{ "PersistentKeepalive", SECTION_PEER, READ_BY_WG, set_keepalive },
 	{ "Name", SECTION_PEER, READ_BY_QUICK, set_name },
+	{ "Babel", SECTION_PEER, READ_BY_QUICK, set_babel },
+	{ "Interface", SECTION_BABEL, READ_BY_QUICK, config_add_babel_interface },
+	{ "Redistribute", SECTION_BABEL, READ_BY_QUICK, config_add_redistribute },
+	{ "Filter", SECTION_BABEL, READ_BY_QUICK, config_add_filter },
+	{ "HelloInterval", SECTION_BABEL, READ_BY_QUICK, config_set_hello_interval },
+	{ "RouterId", SECTION_BABEL, READ_BY_QUICK, config_set_router_id },
 };
 
 /* Whether 'word' is the key 'k', with the blanks inside that wg does not see. */

@@ -7,12 +7,13 @@
 
 #include "node/config.h"
 
-/* What the two halves of the config parser share: config.c reads lines, config_keys.c knows the keys. */
+/* What the parts of the config parser share: config.c reads lines, config_keys.c knows the keys - and config_babel.c those of [Babel]. */
 
 enum config_section {
 	SECTION_NONE,
 	SECTION_INTERFACE = 1,
 	SECTION_PEER = 2,
+	SECTION_BABEL = 4,
 	SECTION_BOTH = SECTION_INTERFACE | SECTION_PEER,	/* of a key: it is good in either */
 };
 
@@ -25,6 +26,7 @@ struct config_parser {
 	const char *key;		/* the one being read, as we spell it; NULL outside */
 	enum config_section section;
 	bool has_private_key;		/* PrivateKey was given, be it zero */
+	bool has_transit;
 	struct change_peer *peer;	/* of the [Peer] being read... */
 	size_t peer_line;		/* ...which began here... */
 	bool peer_has_key;		/* ...and has a PublicKey */
@@ -44,6 +46,9 @@ struct config_key {
 
 /* The key a line begins with, or NULL. */
 const struct config_key *config_key_find(const char *word);
+
+/* Whether 's' can be a peer's name: 1 to 63 bytes of UTF-8 that all show. */
+bool config_peer_name(const char *s);
 
 /* Write the error; all return false, so that a setter can end with one. The second shows what is wrong, if it may. */
 bool config_fail(struct config_parser *p, const char *reason);

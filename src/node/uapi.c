@@ -169,10 +169,11 @@ static int set_keepalive(struct reader *r, const char *value)
 	return error;
 }
 
-/* Forgets what this request gave before, too: lines act in their order. */
+/* Forgets what this request gave before, too: lines act in their order. What the lines then say is all: no routing decides beside them. */
 static int set_replace_allowed_ips(struct reader *r, const char *value)
 {
-	r->peer->bits |= CHANGE_PEER_REPLACE_ALLOWED;
+	r->peer->bits |= CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_ALLOWED_AUTO;
+	r->peer->allowed_auto = false;
 	r->allowed_count -= r->peer->allowed_count;
 	change_clear_allowed(r->peer);
 	return parse_true(value);

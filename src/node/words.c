@@ -123,7 +123,10 @@ enum {
 	RATE_UNITS = sizeof(rate_units) / sizeof(rate_units[0]),
 	RATE_DECIMALS = 9,
 	RATE_WHOLE_DIGITS = 12,
+	TIME_WHOLE_DIGITS = 9,
 };
+
+#define TIME_MAX_US UINT64_C(86400000000)
 
 /* Up to 'max' digits, at least one. */
 static bool take_digits(const char **s, size_t max, uint64_t *out, size_t *count)
@@ -169,6 +172,34 @@ bool word_to_rate(const char *s, uint64_t *bps)
 	for (; count; count--)
 		part /= 10;
 	*bps = whole * unit + part;
+	return true;
+}
+
+bool word_to_time(const char *s, int64_t *us)
+{
+	uint64_t whole, part = 0, unit;
+	size_t count;
+
+	if (!take_digits(&s, TIME_WHOLE_DIGITS, &whole, &count))
+		return false;
+	count = 0;
+	if (*s == '.') {
+		s++;
+		if (!take_digits(&s, RATE_DECIMALS, &part, &count))
+			return false;
+	}
+	if (!*s || word_equal(s, "s"))
+		unit = 1000000;
+	else if (word_equal(s, "ms"))
+		unit = 1000;
+	else
+		return false;
+	part *= unit;
+	for (; count; count--)
+		part /= 10;
+	if (whole * unit + part > TIME_MAX_US)
+		return false;
+	*us = (int64_t)(whole * unit + part);
 	return true;
 }
 

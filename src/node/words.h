@@ -42,6 +42,12 @@ bool word_to_number(const char *s, enum word_radix allowed, uint32_t max, uint32
  */
 bool word_to_rate(const char *s, uint64_t *bps);
 
+/*
+ * A time as babeld writes it: a number of seconds, perhaps with a decimal point; or with s or ms behind it. In microseconds, rounded
+ * down. False: no time, or above a day. 'out' is untouched on failure.
+ */
+bool word_to_time(const char *s, int64_t *us);
+
 /* The unit, and what it counts, in which a rate is a whole number and the smallest. */
 const char *word_rate_unit(uint64_t bps, uint64_t *unit);
 

@@ -74,6 +74,35 @@ static void check_peer(const struct change_peer *p)
 	}
 }
 
+static void check_range(const struct babel_filter_range *r)
+{
+	unsigned int bits = ip_family_bits(r->prefix.addr.family);
+
+	require(!bits || (r->prefix.len <= r->len_min && r->len_min <= r->len_max && r->len_max <= bits), "an empty range", "");
+}
+
+static void check_babel(const struct babel_settings *s)
+{
+	require(s->section || !(s->lan_count || s->redistribute_count || s->filter_count), "Babel without a section", "");
+	require(s->lan_count <= BABEL_LANS_MAX && s->redistribute_count <= BABEL_REDISTRIBUTES_MAX && s->filter_count <= BABEL_FILTERS_MAX,
+		"too many lines of [Babel]", "");
+	for (size_t i = 0; i < s->lan_count; i++) {
+		const struct babel_lan *l = &s->lans[i];
+
+		require(config_interface_name(l->name), "a bad name", l->name);
+		require(l->hello_us % 10000 == 0 && l->hello_us >= 0 && l->hello_us <= 655340000, "a bad interval", l->name);
+		for (unsigned int k = 0; k < l->key_count; k++)
+			require(l->keys[k].len > 0 && l->keys[k].len <= (l->keys[k].kind == BABEL_MAC_BLAKE2S_128 ? 32 : BABEL_KEY_MAX),
+				"a bad length of a key", l->name);
+	}
+	for (size_t i = 0; i < s->redistribute_count; i++)
+		require(s->redistributes[i].kinds && s->redistributes[i].len_max >= s->redistributes[i].prefix.len, "nothing redistributed", "");
+	for (size_t i = 0; i < s->filter_count; i++) {
+		check_range(&s->filters[i].dst);
+		check_range(&s->filters[i].src);
+	}
+}
+
 static void check_round_trip(const struct config *c)
 {
 	struct text once = { 0 }, twice = { 0 }, error = { 0 };
@@ -85,6 +114,7 @@ static void check_round_trip(const struct config *c)
 	config_format(&again, &twice);
 	require(strcmp(once.s, twice.s) == 0, "reads back to something else", once.s);
 	require(c->change.bits == again.change.bits, "other bits", once.s);
+	require(c->change.transit == again.change.transit, "other transit", once.s);
 	require(c->change.peer_count == again.change.peer_count, "other peers", once.s);
 	for (size_t i = 0; i < c->change.peer_count; i++)
 		require(c->change.peers[i].bits == again.change.peers[i].bits, "other bits of a peer", once.s);
@@ -107,6 +137,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_link(&c.change.links);
 		require(c.change.listen_prefix.addr.family == IP_NONE || change_prefix_is_good(&c.change.listen_prefix),
 			"a bad prefix to listen on", "");
+		require((int)c.change.transit < TRANSIT_MODES, "no such transit", "");
+		check_babel(&c.change.babel);
 		check_round_trip(&c);
 		config_resolve_table(&c, (const char *)data, size);
 		config_done(&c);

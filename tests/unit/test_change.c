@@ -118,6 +118,40 @@ static void drops_have_names(void **state)
 	assert_string_equal(drop_name(DROP_REASONS), "unknown");
 }
 
+/* A copy stands for itself, and grows on its own. */
+static void babel_settings_copies(void **state)
+{
+	enum { LANS = 5, FILTERS = 3 };
+	struct babel_settings s = { .section = true, .hello_us = 7 }, copy, empty = { 0 };
+	struct change c = { 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i < LANS; i++)
+		babel_settings_add_lan(&s)->rxcost = (uint16_t)(i + 1);
+	for (unsigned int i = 0; i < FILTERS; i++)
+		babel_settings_add_filter(&s)->add = (uint16_t)(i + 10);
+	babel_settings_add_redistribute(&s)->metric = 4;
+	assert_true(babel_settings_copy(&copy, &s));
+	s.lans[0].rxcost = 99;
+	babel_settings_done(&s);
+	assert_memory_equal(&s, &empty, sizeof(s));
+	babel_settings_add_lan(&copy)->rxcost = LANS + 1;
+	babel_settings_add_filter(&copy)->add = FILTERS + 10;
+	for (unsigned int i = 0; i < LANS + 1; i++) {
+		assert_int_equal(copy.lans[i].rxcost, i + 1);
+		assert_int_equal(copy.lans[i].rtt, -1);
+	}
+	for (unsigned int i = 0; i < FILTERS + 1; i++)
+		assert_int_equal(copy.filters[i].add, i + 10);
+	assert_int_equal(copy.redistributes[0].metric, 4);
+	assert_int_equal(copy.redistributes[0].proto, -1);
+	assert_int_equal(copy.hello_us, 7);
+	c.babel = copy;
+	change_done(&c);
+	assert_true(babel_settings_copy(&copy, &empty));
+	assert_memory_equal(&copy, &empty, sizeof(copy));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +159,7 @@ int main(void)
 		cmocka_unit_test(allowed_grow),
 		cmocka_unit_test(first_peers),
 		cmocka_unit_test(first_of_no_peers),
+		cmocka_unit_test(babel_settings_copies),
 		cmocka_unit_test(drops_have_names),
 	};
 

@@ -157,7 +157,7 @@ static void bad_files(void **state)
 
 static void change_is_setconf(void **state)
 {
-	const unsigned int all = CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS | CHANGE_LINKS;
+	const unsigned int all = CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_REPLACE_PEERS | CHANGE_LINKS | CHANGE_ROUTING;
 	struct config c;
 
 	(void)state;
@@ -477,6 +477,270 @@ static void limits(void **state)
 	text_done(&error);
 }
 
+static const struct babel_settings *babel_of(struct config *c, const char *text)
+{
+	parse_good(c, text);
+	assert_true(c->change.bits & CHANGE_ROUTING);
+	return &c->change.babel;
+}
+
+/* What is not said is the speaker's to choose, and looks like it. */
+static void babel_unsaid(void **state)
+{
+	const struct babel_settings *s;
+	struct config c;
+
+	(void)state;
+	s = babel_of(&c, "");
+	assert_false(s->section);
+	assert_int_equal(s->lan_count + s->redistribute_count + s->filter_count, 0);
+	config_done(&c);
+
+	s = babel_of(&c, "[Babel]\nInterface = eth1\nRedistribute = 10.1.2.3/8\nRedistribute = static\nFilter = in allow\n");
+	assert_true(s->section);
+	assert_false(s->has_router_id);
+	assert_int_equal(s->hello_us, 0);
+	assert_string_equal(s->lans[0].name, "eth1");
+	assert_int_equal(s->lans[0].type, BABEL_WIRED);
+	assert_int_equal(s->lans[0].hello_us + s->lans[0].update_us + s->lans[0].rxcost + (int)s->lans[0].key_count, 0);
+	assert_int_equal(s->lans[0].rtt, -1);
+	assert_int_equal(s->lans[0].split_horizon, -1);
+	assert_false(s->lans[0].accept_unauthenticated);
+	assert_int_equal(s->redistributes[0].kinds, REDISTRIBUTE_ANY);
+	assert_int_equal(s->redistributes[0].prefix.addr.bytes[1], 0);
+	assert_int_equal(s->redistributes[0].len_max, 8);
+	assert_int_equal(s->redistributes[0].proto, -1);
+	assert_int_equal(s->redistributes[0].from.len, 0);
+	assert_string_equal(s->redistributes[0].iface, "");
+	assert_int_equal(s->redistributes[1].kinds, REDISTRIBUTE_STATIC);
+	assert_int_equal(s->redistributes[1].prefix.addr.family, IP_NONE);
+	assert_int_equal(s->redistributes[1].len_max, 128);
+	assert_int_equal(s->filters[0].dst.prefix.addr.family + s->filters[0].src.prefix.addr.family, IP_NONE);
+	assert_false(s->filters[0].deny || s->filters[0].has_add);
+	config_done(&c);
+}
+
+static void babel_said(void **state)
+{
+	static const uint8_t id[BABEL_ROUTER_ID_LEN] = { 2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff, 1 };
+	const struct babel_settings *s;
+	const struct babel_lan *lan;
+	struct config c;
+
+	(void)state;
+	s = babel_of(&c, "[Babel]\nRouterId = 02:aa:bb:cc:dd:ee:ff:01\nHelloInterval = 2.5s\n"
+		     "Interface = eth1 type=wireless hello=4 update=500ms rxcost=300 rtt=on split-horizon=off accept-unauthenticated "
+		     "key=blake2s128:0aFF key=hmac-sha256:010203\n"
+		     "Redistribute = ::/0 from=2001:db8:7::/48 metric=128 le=56 interface=eth2 proto=4\n");
+	assert_true(s->has_router_id);
+	assert_memory_equal(s->router_id, id, sizeof(id));
+	assert_int_equal(s->hello_us, 2500000);
+	lan = &s->lans[0];
+	assert_int_equal(lan->type, BABEL_WIRELESS);
+	assert_int_equal(lan->hello_us, 4000000);
+	assert_int_equal(lan->update_us, 500000);
+	assert_int_equal(lan->rxcost, 300);
+	assert_int_equal(lan->rtt, 1);
+	assert_int_equal(lan->split_horizon, 0);
+	assert_true(lan->accept_unauthenticated);
+	assert_int_equal(lan->key_count, 2);
+	assert_int_equal(lan->keys[0].kind, BABEL_MAC_BLAKE2S_128);
+	assert_int_equal(lan->keys[0].len, 2);
+	assert_memory_equal(lan->keys[0].bytes, "\x0a\xff", 2);
+	assert_int_equal(lan->keys[1].kind, BABEL_MAC_HMAC_SHA256);
+	assert_int_equal(lan->keys[1].len, 3);
+	assert_memory_equal(lan->keys[1].bytes, "\1\2\3", 3);
+	assert_int_equal(s->redistributes[0].from.len, 48);
+	assert_int_equal(s->redistributes[0].metric, 128);
+	assert_int_equal(s->redistributes[0].len_max, 56);
+	assert_string_equal(s->redistributes[0].iface, "eth2");
+	assert_int_equal(s->redistributes[0].proto, 4);
+	config_done(&c);
+}
+
+static void babel_filters(void **state)
+{
+	static const struct {
+		const char *text;
+		enum babel_filter_direction direction;
+		bool deny, has_add;
+		uint16_t add;
+		uint8_t len, len_min, len_max, from_len, from_min, from_max;
+	} cases[] = {
+		/*  1 */ { "in deny 10.0.0.0/8", BABEL_FILTER_IN, true, false, 0, 8, 8, 32, 0, 0, 0 },
+		/*  2 */ { "out allow ::/0 metric=+7", BABEL_FILTER_OUT, false, true, 7, 0, 0, 128, 0, 0, 0 },
+		/*  3 */ { "redistribute allow 10.0.0.0/8 ge=9 metric=8", BABEL_FILTER_REDISTRIBUTE, false, true, 8, 8, 9, 32, 0, 0, 0 },
+		/*  4 */ { "In Deny le=24, 10.0.0.0/8", BABEL_FILTER_IN, true, false, 0, 8, 8, 24, 0, 0, 0 },
+		/*  5 */ { "in deny 10.0.0.0/8 ge=24 le=24", BABEL_FILTER_IN, true, false, 0, 8, 24, 24, 0, 0, 0 },
+		/*  6 */ { "in deny from=fd00::/8 from-ge=48 from-le=64", BABEL_FILTER_IN, true, false, 0, 0, 0, 0, 8, 48, 64 },
+		/*  7 */ { "in allow 10.0.0.1 metric=+0", BABEL_FILTER_IN, false, true, 0, 32, 32, 32, 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct babel_filter *f;
+		struct config c;
+		char text[200];
+
+		print_message("case %zu\n", i + 1);
+		snprintf(text, sizeof(text), "[Babel]\nFilter = %s\n", cases[i].text);
+		f = babel_of(&c, text)->filters;
+		assert_int_equal(f->direction, cases[i].direction);
+		assert_int_equal(f->deny, cases[i].deny);
+		assert_int_equal(f->has_add, cases[i].has_add);
+		assert_int_equal(f->add, cases[i].add);
+		assert_int_equal(f->dst.prefix.len, cases[i].len);
+		assert_int_equal(f->dst.len_min, cases[i].len_min);
+		assert_int_equal(f->dst.len_max, cases[i].len_max);
+		assert_int_equal(f->src.prefix.len, cases[i].from_len);
+		assert_int_equal(f->src.len_min, cases[i].from_min);
+		assert_int_equal(f->src.len_max, cases[i].from_max);
+		config_done(&c);
+	}
+}
+
+/* The order of filters is theirs, whatever their direction. */
+static void filter_order(void **state)
+{
+	const struct babel_settings *s;
+	struct config c;
+
+	(void)state;
+	s = babel_of(&c, "[Babel]\nFilter = out deny ::/0\nFilter = in deny interface=eth1\nFilter = out allow\n");
+	assert_int_equal(s->filter_count, 3);
+	assert_int_equal(s->filters[0].direction, BABEL_FILTER_OUT);
+	assert_string_equal(s->filters[1].iface, "eth1");
+	assert_int_equal(s->filters[2].direction, BABEL_FILTER_OUT);
+	assert_false(s->filters[2].deny);
+	config_done(&c);
+}
+
+static void transit_modes(void **state)
+{
+	static const struct {
+		const char *text;
+		enum transit_mode mode;
+	} cases[] = {
+		/*  1 */ { "", TRANSIT_KERNEL },
+		/*  2 */ { PEER_A "AllowedIPs = 10.0.0.1\n", TRANSIT_KERNEL },
+		/*  3 */ { PEER_A "AllowedIPs = 10.0.0.1, auto\n", TRANSIT_LANE },
+		/*  4 */ { PEER_A "AllowedIPs = auto\nBabel = off\n", TRANSIT_KERNEL },
+		/*  5 */ { PEER_A "Babel = on\n", TRANSIT_LANE },
+		/*  6 */ { "[Babel]\n", TRANSIT_LANE },
+		/*  7 */ { "[Interface]\nTransit = kernel\n[Babel]\n", TRANSIT_KERNEL },
+		/*  8 */ { "[Interface]\nTransit = off\n", TRANSIT_OFF },
+		/*  9 */ { "[Interface]\nTransit = LANE\n", TRANSIT_LANE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config c;
+
+		print_message("case %zu\n", i + 1);
+		parse_good(&c, cases[i].text);
+		assert_int_equal(c.change.transit, cases[i].mode);
+		config_done(&c);
+	}
+}
+
+/* Babel runs on a link that says so, or that leaves its prefixes to it. */
+static void babel_of_peers(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned int bits;
+		bool babel, allowed_auto;
+		size_t allowed;
+	} cases[] = {
+		/*  1 */ { "", 0, false, false, 0 },
+		/*  2 */ { "AllowedIPs = auto\n", CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO, true, true, 0 },
+		/*  3 */ { "AllowedIPs = ::1\nAllowedIPs=Au to\n", CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO, true, true, 1 },
+		/*  4 */ { "Babel = ON\nAllowedIPs = ::1\n", CHANGE_PEER_BABEL, true, false, 1 },
+		/*  5 */ { "AllowedIPs = auto\nBabel = off\n", CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO, false, true, 0 },
+		/*  6 */ { "Babel = on\nBabel = off\n", CHANGE_PEER_BABEL, false, false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const unsigned int asked = CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO;
+		struct text text = { 0 };
+		struct config c;
+
+		print_message("case %zu\n", i + 1);
+		text_addf(&text, PEER_A "%s", cases[i].text);
+		parse_good(&c, text.s);
+		assert_int_equal(c.change.peers[0].bits & asked, cases[i].bits);
+		assert_int_equal(c.change.peers[0].babel, cases[i].babel);
+		assert_int_equal(c.change.peers[0].allowed_auto, cases[i].allowed_auto);
+		assert_int_equal(c.change.peers[0].allowed_count, cases[i].allowed);
+		config_done(&c);
+		text_done(&text);
+	}
+}
+
+/* So many lines of each kind are taken, and one more is said to be too many. */
+static void babel_limits(void **state)
+{
+	static const struct {
+		const char *format, *error;
+		unsigned int max;
+	} cases[] = {
+		{ "Interface = eth%u key=hmac-sha256:00\n", "test:66: Interface: more than 64 interfaces", BABEL_LANS_MAX },
+		{ "Redistribute = 10.0.0.%u\n", "test:258: Redistribute: more than 256 of them", BABEL_REDISTRIBUTES_MAX },
+		{ "Filter = in allow metric=%u\n", "test:1026: Filter: more than 1024 of them", BABEL_FILTERS_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text text = { 0 };
+		struct config c;
+		char line[100];
+
+		text_add(&text, "[Babel]\n");
+		for (unsigned int k = 0; k < cases[i].max; k++) {
+			snprintf(line, sizeof(line), cases[i].format, k % 256);
+			text_add(&text, line);
+		}
+		parse_good(&c, text.s);
+		config_done(&c);
+		snprintf(line, sizeof(line), cases[i].format, 255);
+		text_add(&text, line);
+		assert_bad(text.s, cases[i].error);
+		text_done(&text);
+	}
+}
+
+/* A MAC key (@), however short, is not in an error, whatever is wrong in its line or where it stands. */
+static void no_mac_key_in_errors(void **state)
+{
+	static const char *const secrets[] = { "c0ffee", "00112233445566778899aabbccddeeff0123456789abcdef" };
+	static const char *const forms[] = {
+		"Interface = eth1 key=@\n", "Interface = eth1 key=md5:@\n", "Interface = eth1 key=hmac-sha256:@x\n",
+		"Interface = eth1 key=hmac-sha256:@ rtt=yes\n", "Interface = eth1 key=hmac-sha256: @\n", "Interface = eth1 kye=hmac-sha256:@\n",
+		"Interface = eth1 hmac-sha256:@\n", "Interface = eth1 @\n", "Interface = eth1 rxcost=@\n", "Interface = eth1 hello=@\n",
+		"Interface = eth1 type=@\n", "Interface = hmac-sha256:@\n", "Interface = key=hmac-sha256:@\n", "key=hmac-sha256:@\n",
+		"Interface = eth1 hmac-sha256:@=1\n", "[Interface]\nInterface = eth1 key=hmac-sha256:@\n", "Interface eth1 key:@\n",
+		"Filter = in deny interface=eth1 key=hmac-sha256:@\n", "Redistribute = connected key=hmac-sha256:@\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		for (size_t k = 0; k < 2; k++) {
+			struct text text = { 0 }, error = { 0 };
+			struct config c;
+
+			print_message("case %zu.%zu\n", i + 1, k);
+			text_add(&text, "[Babel]\n");
+			for (const char *s = forms[i]; *s; s++)
+				text_add_bytes(&text, *s == '@' ? secrets[k] : s, *s == '@' ? strlen(secrets[k]) : 1);
+			assert_false(parse(&c, text.s, &error));
+			assert_null(strstr(error.s, "c0ffee"));
+			assert_null(strstr(error.s, "0112233"));
+			text_done(&text);
+			text_done(&error);
+		}
+}
+
 /* As many peers as there can be, in two keys: neither reading nor writing may be quadratic in them. One more is said to be too many. */
 static void many_peers(void **state)
 {
@@ -585,6 +849,14 @@ int main(void)
 		cmocka_unit_test(name_characters),
 		cmocka_unit_test(longest_host),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(babel_unsaid),
+		cmocka_unit_test(babel_said),
+		cmocka_unit_test(babel_filters),
+		cmocka_unit_test(filter_order),
+		cmocka_unit_test(transit_modes),
+		cmocka_unit_test(babel_of_peers),
+		cmocka_unit_test(babel_limits),
+		cmocka_unit_test(no_mac_key_in_errors),
 		cmocka_unit_test(many_peers),
 		cmocka_unit_test(no_secret_in_errors),
 		cmocka_unit_test(interface_names),

@@ -174,7 +174,7 @@ static void peer_keys(void **state)
 	assert_int_equal(c.bits, 0);
 	assert_int_equal(c.peer_count, 3);
 	assert_int_equal(c.peers[0].bits, CHANGE_PEER_PSK | CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE |
-			 CHANGE_PEER_REPLACE_ALLOWED);
+			 CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_ALLOWED_AUTO);
 	assert_int_equal(c.peers[0].public_key[0], 0xb8);
 	assert_int_equal(c.peers[0].psk[0], 0x18);
 	assert_int_equal(c.peers[0].keepalive_s, 25);
@@ -199,7 +199,8 @@ static void replace_after_allowed(void **state)
 	(void)state;
 	parse_good(&c, "set=1\npublic_key=" KEY_1 "\nallowed_ip=10.0.0.0/8\nallowed_ip=10.0.0.0/9\n"
 		   "replace_allowed_ips=true\nallowed_ip=::/0\n\n");
-	assert_int_equal(c.peers[0].bits, CHANGE_PEER_REPLACE_ALLOWED);
+	assert_int_equal(c.peers[0].bits, CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_ALLOWED_AUTO);
+	assert_false(c.peers[0].allowed_auto);
 	assert_int_equal(c.peers[0].allowed_count, 1);
 	assert_int_equal(c.peers[0].allowed[0].prefix.addr.family, IP_V6);
 	change_done(&c);
