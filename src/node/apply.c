@@ -49,6 +49,7 @@ struct plan {
 	struct peer **who;
 	struct lpm allowed;
 	struct ip_prefix *allowed_list;		/* room for as many */
+	struct babel_settings babel;
 };
 
 /* The peer of one entry, made if need be, and marked. False: no memory. */
@@ -213,6 +214,24 @@ static void commit_endpoint(struct node *n, struct peer *p, const struct change_
 	n->effects |= NODE_EFFECT_ENDPOINTS;
 }
 
+/* "wg set peer K allowed-ips ..." says what the peer has, and then nobody else does. */
+static bool ends_auto(const struct change_peer *cp)
+{
+	return cp->bits & CHANGE_PEER_ALLOWED_AUTO ? !cp->allowed_auto : cp->bits & CHANGE_PEER_REPLACE_ALLOWED;
+}
+
+static void commit_routing(struct peer *p, const struct change_peer *cp, bool whole)
+{
+	if (cp->bits & CHANGE_PEER_BABEL)
+		p->babel = cp->babel;
+	else if (whole || (p->allowed_auto && ends_auto(cp)))
+		p->babel = false;	/* what was left to Babel is said now */
+	if (cp->bits & CHANGE_PEER_ALLOWED_AUTO)
+		p->allowed_auto = cp->allowed_auto;
+	else if (whole || cp->bits & CHANGE_PEER_REPLACE_ALLOWED)
+		p->allowed_auto = false;
+}
+
 static void commit_peer(struct node *n, struct peer *p, const struct change_peer *cp)
 {
 	bool whole = p->whole;	/* what is not said is off, rather than left as it was */
@@ -232,6 +251,7 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	p->link_bits |= cp->bits & CHANGE_PEER_LINK;
 	link_settings_put(&p->link, &cp->link, cp->bits);
 	commit_endpoint(n, p, cp);
+	commit_routing(p, cp, whole);
 	if (cp->bits & CHANGE_PEER_KEEPALIVE)
 		keepalive = rekey_set_persistent(&p->rekey, cp->keepalive_s);
 	else if (whole)
@@ -296,7 +316,7 @@ static void commit_allowed_list(struct node *n, struct ip_prefix *list)
 	n->allowed_list = list;
 }
 
-static void commit(struct node *n, const struct change *c, const struct plan *plan)
+static void commit(struct node *n, const struct change *c, struct plan *plan, struct instant now)
 {
 	node_close_lanes(n);
 	if (c->bits & CHANGE_LINKS) {
@@ -306,6 +326,8 @@ static void commit(struct node *n, const struct change *c, const struct plan *pl
 		if (shaper_rate(&n->shaper) != c->links.bandwidth_bps)
 			shaper_set_rate(&n->shaper, c->links.bandwidth_bps);
 	}
+	for (unsigned int i = 0; c->bits & CHANGE_ROUTING && i < n->lane_count; i++)
+		n->lanes[i].transit = (uint8_t)c->transit;
 	lpm_clear(&n->allowed);
 	n->allowed = plan->allowed;
 	n->effects |= NODE_EFFECT_ALLOWED;
@@ -319,6 +341,10 @@ static void commit(struct node *n, const struct change *c, const struct plan *pl
 		n->listen_port = c->listen_port;
 	if (c->bits & CHANGE_FWMARK)
 		n->fwmark = c->fwmark;
+	if (c->bits & CHANGE_ROUTING)
+		node_routing_apply(n, &plan->babel, now);
+	else
+		node_routing_changed(n, now);
 }
 
 int node_apply(struct node *n, const struct change *c, struct instant now)
@@ -326,16 +352,17 @@ int node_apply(struct node *n, const struct change *c, struct instant now)
 	struct plan plan = { 0 };
 	int error = node_check(n, c);
 
-	(void)now;
 	if (error)
 		return error;
 	plan.who = calloc(c->peer_count + 1, sizeof(struct peer *));
 	if (!plan.who)
 		return -ENOMEM;
-	if (plan_peers(n, c, &plan) && plan_allowed(n, c, &plan)) {
-		commit(n, c, &plan);
+	if ((!(c->bits & CHANGE_ROUTING) || babel_settings_copy(&plan.babel, &c->babel)) && plan_peers(n, c, &plan) &&
+	    plan_allowed(n, c, &plan)) {
+		commit(n, c, &plan, now);
 	} else {
 		lpm_clear(&plan.allowed);
+		babel_settings_done(&plan.babel);
 		unplan(n);
 		error = -ENOMEM;
 	}

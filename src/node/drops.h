@@ -26,12 +26,18 @@ enum drop_reason {
 	DROP_KEY_EXPIRED,
 	DROP_BAD_INNER,		/* the plaintext is no IP packet */
 	DROP_SOURCE,		/* inner source is not the peer's */
+	DROP_TRANSIT,		/* for another peer, and we forward nothing */
+	DROP_LOOP,		/* for the very peer it came from */
+	DROP_HOP_LIMIT,		/* used up on its way through */
+	DROP_TOO_BIG,		/* for the next link on its way through */
+	DROP_ROUTING_QUEUE,	/* more of Babel's packets wait than we hold */
 	DROP_ECN,		/* congestion was met on the way, and the packet does not know marks (RFC 6040) */
 	DROP_CONTROL,		/* a control message that is malformed, or of no kind known here */
 	DROP_CONTROL_QUEUE,	/* more control messages wait than we hold */
 	DROP_OVERLOAD,		/* came in faster than it could be opened: queue full, or CoDel's */
 	/* data to peers */
-	DROP_NO_PEER,		/* no allowed IP covers the destination */
+	DROP_NO_PEER,		/* no allowed IP or route covers the destination */
+	DROP_UNREACHABLE,	/* the route to it has just been lost */
 	DROP_NO_ENDPOINT,
 	DROP_ENDPOINT_LOOP,	/* the endpoint's route leads into our own TUN */
 	DROP_NO_SESSION,	/* retries ended, or its sub-session did, while it waited */

@@ -101,6 +101,7 @@ static void send_initiation(struct node *n, struct peer *p, struct instant now)
 		return;
 	}
 	rekey_initiation_sent(&p->rekey, now.mono_us, &n->rng);
+	p->initiated_us = now.mono_us;
 	if (p->data.endpoint_loops) {
 		n->drops[DROP_ENDPOINT_LOOP]++;
 		return;
@@ -219,6 +220,19 @@ static void send_response(struct node *n, struct peer *p, const struct path_addr
 	handshake_message_sent(n, p, WG_RESPONSE_LEN, now);
 }
 
+/*
+ * Ours and theirs have crossed on the way: as the whitepaper has it each side answers the other, forgets its own, and both wait for the
+ * first data of an initiator that is none any more - until one repeats itself 5 s later. Links that say Hello at the same beat meet that often.
+ * So the smaller public key stays the initiator: the other side, whatever it is, answers.
+ */
+static bool crosses_ours(struct node *n, struct peer *p, const struct lane_handshake *h, struct instant now)
+{
+	struct path_addr path = peer_path(n, p);
+
+	return p->handshake.state == NOISE_CREATED_INITIATION && now.mono_us - p->initiated_us < NODE_CROSSING_MS * US_PER_MS &&
+	       memcmp(n->identity.public_key, p->public_key, KEY_LEN) < 0 && endpoint_equal(&path.remote, &h->from.remote);
+}
+
 static void take_initiation(struct node *n, const struct lane_handshake *h, struct instant now)
 {
 	struct wg_initiation m;
@@ -236,6 +250,11 @@ static void take_initiation(struct node *n, const struct lane_handshake *h, stru
 	if (!p) {
 		crypto_wipe(&offer, sizeof(offer));
 		drop(n, DROP_UNKNOWN_PEER);
+		return;
+	}
+	if (crosses_ours(n, p, h, now)) {
+		crypto_wipe(&offer, sizeof(offer));
+		drop(n, DROP_HANDSHAKE_UNEXPECTED);
 		return;
 	}
 	verdict = noise_accept_initiation(&p->handshake, &offer, now.mono_us);

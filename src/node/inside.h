@@ -7,6 +7,7 @@
 #include "base/timers.h"
 #include "base/u32map.h"
 #include "node/change.h"
+#include "node/fib.h"
 #include "node/lane.h"
 #include "node/links.h"
 #include "node/node.h"
@@ -29,8 +30,12 @@ enum {
 	NODE_LOADED_MS = 1000,		/* and for so long after */
 	NODE_HANDSHAKE_TOS = 0x88,	/* AF41, Not-ECT, as WireGuard's */
 	NODE_CONTROLS_A_TURN = 256,	/* control messages from peers */
+	NODE_CROSSING_MS = 500,		/* initiations of both sides cross if they are so close: longer than a round trip */
 	NODE_RATE_MS = 1000,		/* how often transfer rates are sampled while there is traffic */
 };
+
+struct routing;
+struct routing_iface;
 
 struct peer {
 	struct lane_peer data;
@@ -48,12 +53,15 @@ struct peer {
 	unsigned int link_bits;		/* those of 'link' that are the peer's own: enum change_peer_bit of CHANGE_PEER_LINK */
 	uint32_t handshake_index;	/* in the node's table while a handshake is under way; 0: none */
 	uint32_t confirmed_index;	/* of the last keypair that was heard on, having been answered for */
+	int64_t initiated_us;		/* when our last initiation went out */
 	int64_t handshake_wall_ns;
 	uint64_t rx_bytes, tx_bytes;	/* of handshakes; the lane counts data */
 	bool endpoint_unchecked;
+	bool babel, allowed_auto;	/* as configured: struct change_peer */
 	int64_t rate_us;		/* when the bytes below were taken */
 	uint64_t rate_rx_bytes, rate_tx_bytes;
 	uint64_t rx_rate, tx_rate;	/* between the last two samples */
+	struct routing_iface *routing;	/* routing.c; NULL: no Babel on the link */
 	size_t position;		/* in node.peers */
 	uint32_t allowed_first, allowed_count;	/* its part of node.allowed_list */
 	struct peer *bucket_next;
@@ -71,6 +79,9 @@ struct node {
 	bool more_handshakes;		/* wait in lanes, beyond what one turn takes; and control messages */
 	struct lpm allowed;		/* allowed IPs to lane peers: the lanes read it, it changes while all gates are closed */
 	struct ip_prefix *allowed_list;	/* the same, a peer's side by side, in address order */
+	struct fib fib;			/* Babel's routes and who announces them, for the lanes, likewise */
+	struct lpm host;		/* addresses and networks the host itself has, for the lanes, likewise */
+	struct routing *routing;
 	struct noise_identity identity;
 	struct cookie_checker checker;
 	struct ratelimit ratelimit;
@@ -146,6 +157,23 @@ void peer_forget_keys(struct node *n, struct peer *p);
 
 /* Put the peer's timer where rekey_next() and spread_next() are now. */
 void peer_rearm(struct node *n, struct peer *p);
+
+/* routing.c */
+
+bool node_routing_init(struct node *n);		/* false: no memory */
+void node_routing_done(struct node *n);
+
+/* Settings for the change under way, copied where that can still fail; they are taken over, and then everything is made as they say. */
+void node_routing_apply(struct node *n, struct babel_settings *settings, struct instant now);
+
+/* Peers, allowed IPs, identity or names changed. */
+void node_routing_changed(struct node *n, struct instant now);
+
+/* The peer goes, before anything of it is freed. */
+void node_routing_forget_peer(struct node *n, struct peer *p);
+
+void node_routing_turn(struct node *n, struct instant now);
+int64_t node_routing_deadline(const struct node *n);
 
 /* handshakes.c */
 

@@ -2,9 +2,10 @@
 /*
  * How a packet travels.
  *
- *	out: TUN -> find the peer (allowed IPs) -> place its flow -> nothing ahead? -> cut -> seal -> runs for UDP GSO
+ *	out: TUN -> find the peer (allowed IPs, routes) -> place its flow -> nothing ahead? -> cut -> seal -> runs for UDP GSO
  *						   else: wait (lane_queue.c), and come back from there
- *	in:  UDP GRO -> find the sub-session (receiver index) -> open in place -> ECN -> source check -> merge -> TUN
+ *	in:  UDP GRO -> find the sub-session (receiver index) -> open in place -> source check -> ECN -> merge -> TUN
+ *						   for another peer: out (lane_transit.c)
  *
  * No payload is copied in either direction. Going out, a segment's header is stamped in front of its payload inside the
  * super-packet, and sealing moves the bytes to their place in the run. Coming in, messages are opened where they were read and
@@ -23,11 +24,15 @@
 #include <string.h>
 
 #include "crypto/aead.h"
+#include "node/fib.h"
 #include "node/lane_inside.h"
 #include "transport/rekey.h"
 #include "wire/ecn.h"
 #include "wire/flow_key.h"
 #include "wire/ip.h"
+
+static const struct fib no_routes;
+static const struct lpm nowhere;
 
 bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const struct lpm *allowed, const uint8_t flow_key[16])
 {
@@ -35,6 +40,9 @@ bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const st
 	l->number = number;
 	l->lanes = lanes;
 	l->allowed = allowed;
+	l->fib = &no_routes;
+	l->host = &nowhere;
+	l->transit = TRANSIT_KERNEL;
 	l->mtu = 1420;
 	l->run_messages_max = 1;
 	l->bypass = true;
@@ -44,7 +52,9 @@ bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const st
 	l->handshakes = calloc(LANE_HANDSHAKES_MAX, sizeof(*l->handshakes));
 	l->controls = calloc(LANE_CONTROLS_MAX, sizeof(*l->controls));
 	l->controls_out = calloc(LANE_CONTROLS_OUT, sizeof(*l->controls_out));
-	return l->out_bytes && l->merge && l->handshakes && l->controls && l->controls_out &&
+	l->routings = calloc(LANE_ROUTING_MAX, sizeof(*l->routings));
+	l->inners_out = calloc(LANE_ROUTING_OUT, sizeof(*l->inners_out));
+	return l->out_bytes && l->merge && l->handshakes && l->controls && l->controls_out && l->routings && l->inners_out &&
 	       flow_table_init(&l->flows, LANE_FLOWS_MAX) && lane_queue_init(l);
 }
 
@@ -56,6 +66,8 @@ void lane_done(struct lane *l)
 	free(l->handshakes);
 	free(l->controls);
 	free(l->controls_out);
+	free(l->routings);
+	free(l->inners_out);
 	free(l->out_bytes);
 	free(l->merge);
 	memset(l, 0, sizeof(*l));
@@ -228,13 +240,14 @@ uint32_t lane_seal_split(struct lane *l, struct lane_link *k, unsigned int numbe
 		l->tx_packets++;
 		bytes += lane_seal(l, k, number, s, tos, segment, len);
 	}
-	if (bytes)
+	if (bytes) {
 		data_sent(l, k, number);
+		lane_note(l, k, LANE_FLOWS);
+	}
 	return bytes;
 }
 
-/* Errors we originate are rationed like the kernel's own. */
-static bool error_allowed(struct lane *l)
+bool lane_error_allowed(struct lane *l)
 {
 	const int64_t token_us = US_PER_S / LANE_ERRORS_PER_S, full_us = token_us * LANE_ERRORS_BURST;
 
@@ -242,7 +255,7 @@ static bool error_allowed(struct lane *l)
 	l->error_filled_us = l->now_us;
 	if (l->error_tokens_us > full_us)
 		l->error_tokens_us = full_us;
-	if (l->error_tokens_us < token_us || l->error_count == LANE_ERRORS_BATCH)
+	if (l->error_tokens_us < token_us || l->errors_used == LANE_ERRORS_BATCH)
 		return false;
 	l->error_tokens_us -= token_us;
 	return true;
@@ -251,38 +264,55 @@ static bool error_allowed(struct lane *l)
 void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error)
 {
 	size_t i = l->error_count;
+	uint8_t *room;
 	uint32_t error_len;
 
-	if (l->merging || !error_allowed(l))
+	if (l->merging || !lane_error_allowed(l))
 		return;
-	memset(l->errors[i], 0, VNET_LEN);
-	error_len = (uint32_t)icmp_error_write(l->errors[i] + VNET_LEN, error, 0, packet, len);
+	room = l->errors[l->errors_used];
+	memset(room, 0, VNET_LEN);
+	error_len = (uint32_t)icmp_error_write(room + VNET_LEN, error, 0, packet, len);
 	if (!error_len)
 		return;
-	l->error_pieces[i] = (struct piece){ .base = l->errors[i], .len = VNET_LEN + error_len };
+	l->errors_used++;
+	l->error_pieces[i] = (struct piece){ .base = room, .len = VNET_LEN + error_len };
 	l->error_writes[i] = (struct tun_write){ .pieces = &l->error_pieces[i], .count = 1, .packets = 1 };
 	l->error_count++;
 }
 
-static void refuse(struct lane *l, const struct packet *packet, enum drop_reason reason, enum icmp_error error)
+static void refuse(struct lane *l, struct lane_peer *from, const struct packet *packet, enum drop_reason reason, enum icmp_error error)
 {
 	lane_drop(l, reason);
-	lane_tell(l, packet->data, packet->len, error);
+	if (from)
+		lane_tell_peer(l, from, packet->data, packet->len, error);
+	else
+		lane_tell(l, packet->data, packet->len, error);
+}
+
+/* The peer with the allowed IP that covers an address. */
+static struct lane_peer *allowed_peer(const struct lane *l, uint8_t family, const uint8_t *addr)
+{
+	return family == IP_V4 ? lpm_lookup4(l->allowed, addr) : lpm_lookup6(l->allowed, addr);
 }
 
 /* The peer a packet is for; if there is none that has been counted and answered. */
 static struct lane_peer *peer_for(struct lane *l, const struct packet *packet)
 {
-	struct lane_peer *p;
+	enum drop_reason reason = DROP_NO_PEER;
+	struct lane_peer *p = NULL;
 	struct ip_view v;
+	unsigned int len;
 
 	if (!ip_view(&v, packet->data, packet->len)) {
 		lane_drop(l, DROP_BAD_OUTGOING);
 		return NULL;
 	}
-	p = v.family == IP_V4 ? lpm_lookup4(l->allowed, v.dst) : lpm_lookup6(l->allowed, v.dst);
+	if (!l->fib->count)
+		p = allowed_peer(l, v.family, v.dst);
+	else if (lane_way(l, &v, &p, &len) == LANE_WAY_UNREACHABLE)
+		reason = DROP_UNREACHABLE;
 	if (!p)
-		refuse(l, packet, DROP_NO_PEER, ICMP_NO_ROUTE);
+		refuse(l, NULL, packet, reason, ICMP_NO_ROUTE);
 	return p;
 }
 
@@ -325,36 +355,42 @@ static bool send_through(struct lane *l, struct lane_link *k, const struct packe
 }
 
 /* A packet that goes by this lane. */
-static void packet_for(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash)
+static void packet_for(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash,
+		       struct lane_peer *from)
 {
 	if (k->path.remote.addr.family == IP_NONE)
-		refuse(l, packet, DROP_NO_ENDPOINT, ICMP_NO_ENDPOINT);
+		refuse(l, from, packet, DROP_NO_ENDPOINT, ICMP_NO_ENDPOINT);
 	else if (k->peer->endpoint_loops)
-		refuse(l, packet, DROP_ENDPOINT_LOOP, ICMP_NO_ENDPOINT);
+		refuse(l, from, packet, DROP_ENDPOINT_LOOP, ICMP_NO_ENDPOINT);
 	else if (!send_through(l, k, packet, number))
-		lane_wait(l, k, packet, number, hash);
+		lane_wait(l, k, packet, number, hash, from);
+}
+
+void lane_send(struct lane *l, struct lane_peer *to, struct packet *packet, struct lane_peer *from)
+{
+	size_t handovers_max = from ? LANE_HANDOVERS_MAX : PACKET_BATCH;
+	struct lane_link *k = &to->links[l->number];
+	unsigned int number = 0;
+	uint64_t hash = 0;
+
+	if (to->mesh && k->current) {
+		hash = flow_hash(l->flow_key, packet->data, packet->len);
+		number = lane_place(l, k, hash);
+	}
+	if (number || to->home == l->number)
+		packet_for(l, k, packet, number, hash, from);
+	else if (l->handover_count >= handovers_max)
+		lane_drop(l, DROP_QUEUE_FULL);
+	else
+		l->handovers[l->handover_count++] = (struct handover){ .packet = *packet, .peer = to, .from = from };
 }
 
 static void packet_out(struct lane *l, struct packet *packet)
 {
 	struct lane_peer *p = peer_for(l, packet);
-	struct lane_link *k;
-	unsigned int number = 0;
-	uint64_t hash = 0;
 
-	if (!p)
-		return;
-	k = &p->links[l->number];
-	if (p->mesh && k->current) {
-		hash = flow_hash(l->flow_key, packet->data, packet->len);
-		number = lane_place(l, k, hash);
-	}
-	if (number || p->home == l->number)
-		packet_for(l, k, packet, number, hash);
-	else if (l->handover_count == PACKET_BATCH)
-		lane_drop(l, DROP_QUEUE_FULL);
-	else
-		l->handovers[l->handover_count++] = (struct handover){ .packet = *packet, .peer = p };
+	if (p)
+		lane_send(l, p, packet, NULL);
 }
 
 void lane_from_tun(struct lane *l, struct instant now, struct packet *in, size_t count)
@@ -371,12 +407,12 @@ void lane_from_lane(struct lane *l, struct instant now, const struct handover *i
 		struct packet packet = in[i].packet;
 
 		packet.slot = NULL;	/* the other lane's */
-		packet_for(l, &in[i].peer->links[l->number], &packet, 0, 0);
+		packet_for(l, &in[i].peer->links[l->number], &packet, 0, 0, in[i].from);
 	}
 }
 
 /*
- * What goes first: control messages and keepalives.
+ * What goes first: control messages, Babel's packets, keepalives.
  */
 
 static void seal_keepalive(struct lane *l, struct lane_link *k, struct subsession *s)
@@ -405,6 +441,30 @@ static bool send_control(struct lane *l)
 	}
 	l->control_out_first = (l->control_out_first + 1) % LANE_CONTROLS_OUT;
 	l->control_out_count--;
+	return true;
+}
+
+/* Send the oldest of the node's own packets that wait. False: the output is full. */
+static bool send_inner(struct lane *l)
+{
+	struct lane_inner *r = &l->inners_out[l->inner_out_first];
+	struct lane_link *k = r->peer ? &r->peer->links[l->number] : NULL;
+	struct subsession *s = k ? lane_sealing(l, k, 0) : NULL;
+	bool news = l->news;
+
+	if (!lane_has_room(l, r->len))
+		return false;
+	if (k && !r->peer->endpoint_loops && k->path.remote.addr.family != IP_NONE) {
+		if (s) {
+			lane_seal(l, k, 0, s, lane_outer_tos(r->peer, packet_tos(r->packet)), r->packet, r->len);
+			data_sent(l, k, 0);
+			l->news = news;		/* the node has it sent again and again, and looks each time */
+		} else {
+			lane_note(l, k, LANE_NEED_SESSION);
+		}
+	}
+	l->inner_out_first = (l->inner_out_first + 1) % LANE_ROUTING_OUT;
+	l->inner_out_count--;
 	return true;
 }
 
@@ -446,6 +506,9 @@ bool lane_drain(struct lane *l, struct instant now, uint32_t bytes)
 	while (l->control_out_count)
 		if (!send_control(l))
 			return true;
+	while (l->inner_out_count)
+		if (!send_inner(l))
+			return true;
 	while (l->pending) {
 		struct lane_link *k = l->pending;
 
@@ -486,24 +549,32 @@ static bool take_ecn(struct lane *l, const struct lane_peer *p, uint8_t *data, u
 	return true;
 }
 
-/* The packet inside an authenticated message, checked and put into the output. */
+/* The packet inside an authenticated message: checked, and put into the output, forwarded, or kept for the node. */
 static void packet_in(struct lane *l, struct lane_peer *p, uint8_t *data, uint32_t len, uint8_t outer)
 {
+	const struct lane_verdict *verdict = NULL;
 	struct ip_view v;
-	void *owner;
 
 	if (!ip_view(&v, data, len)) {
 		lane_drop(l, DROP_BAD_INNER);
 		return;
 	}
-	owner = v.family == IP_V4 ? lpm_lookup4(l->allowed, v.src) : lpm_lookup6(l->allowed, v.src);
-	if (owner != p) {
+	if (p->babel && lane_is_routing(&v, data)) {
+		lane_keep_routing(l, p, data, v.len);
+		return;
+	}
+	if (l->transit != TRANSIT_KERNEL || l->fib->count)
+		verdict = lane_judge(l, p, &v);
+	if (verdict ? !verdict->accepted : allowed_peer(l, v.family, v.src) != p) {
 		lane_drop(l, DROP_SOURCE);
 		return;
 	}
 	if (!take_ecn(l, p, data, v.tos, outer))
 		return;
 	l->rx_packets++;
+	lane_note(l, &p->links[l->number], LANE_FLOWS);
+	if (verdict && lane_transit(l, verdict, data, v.len))
+		return;
 	if (!merge_add(l->merge, data, v.len))
 		lane_drop(l, DROP_TUN_WRITE);
 }
@@ -682,6 +753,7 @@ void lane_begin_in(struct lane *l)
 		return;
 	merge_begin(l->merge, &l->merge_options);
 	l->merging = true;
+	l->last.from = NULL;
 }
 
 void lane_from_udp(struct lane *l, struct instant now, const struct dgram *in, size_t count)
@@ -726,6 +798,7 @@ void lane_out_clear(struct lane *l)
 	l->run_link = NULL;
 	l->out_used = 0;
 	l->error_count = 0;
+	l->errors_used = 0;
 	l->handover_count = 0;
 	l->stray_count = 0;
 	l->merging = false;

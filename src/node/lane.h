@@ -23,6 +23,7 @@
 #include "wire/wg.h"
 
 struct cookie_checker;
+struct fib;
 
 /*
  * The data plane of one worker. Everything comes in batches. What goes to the wire is sealed into the lane's own memory, in runs
@@ -42,10 +43,14 @@ struct lane;
 struct lane_peer;
 struct lane_link;
 
-/* An inner packet read by one lane for a peer whose home is another. The memory goes along until that lane is done with it. */
+/*
+ * An inner packet that came to one lane for a peer whose home is another. The memory of one from the TUN goes along until that lane is done
+ * with it. That of others is the lane's or its input's, and good until lane_out_clear(): the driver copies it.
+ */
 struct handover {
 	struct packet packet;
 	struct lane_peer *peer;
+	struct lane_peer *from;		/* whose packet it is; NULL: the TUN's, or our own */
 	void *slot;			/* the driver's: whose memory it is */
 };
 
@@ -56,7 +61,7 @@ struct lane_out {
 	const struct tun_write *writes;
 	size_t write_count;
 	const struct handover *handovers;	/* for the homes of their peers; 'slot' is for the driver to fill */
-	size_t handover_count;
+	size_t handover_count;		/* LANE_HANDOVERS_MAX at most */
 	const struct dgram *strays;		/* messages whose index belongs to another lane: lane_of_index() */
 	size_t stray_count;
 };
@@ -72,8 +77,9 @@ void lane_from_tun(struct lane *l, struct instant now, struct packet *in, size_t
 void lane_from_lane(struct lane *l, struct instant now, const struct handover *in, size_t count);
 
 /*
- * A batch of datagrams (at most PACKET_BATCH, each perhaps many by GRO): data is opened in place and merged into the output,
- * handshakes are kept for the node. The output must be clear.
+ * A batch of datagrams (at most PACKET_BATCH, each perhaps many by GRO): data is opened in place and merged into the output, handshakes
+ * are kept for the node. What is for another peer, where Transit says so, is sealed into the output, handed over, or waits in the queue like
+ * packets from the TUN. The output must be clear.
  */
 void lane_from_udp(struct lane *l, struct instant now, const struct dgram *in, size_t count);
 
@@ -164,6 +170,11 @@ enum {
 	LANE_CONTROLS_MAX = 256,	/* control messages from peers that wait for the node */
 	LANE_CONTROLS_PEER = LANE_CONTROLS_MAX / 4,	/* of one peer */
 	LANE_CONTROLS_OUT = 256,	/* and to them */
+	LANE_ROUTING_LEN = 1500,	/* the longest packet of Babel's over a link */
+	LANE_ROUTING_MAX = 1024,	/* of them that wait for the node */
+	LANE_ROUTING_PEER = 192,	/* of one peer: what a meshd sends in 120 ms, while the node reads a large kernel table */
+	LANE_ROUTING_OUT = 256,		/* and to peers */
+	LANE_HANDOVERS_MAX = 1024,	/* packets for other lanes between two flushes; read from the TUN no more than PACKET_BATCH */
 	LANE_OUT_BYTES = 256 * 1024,	/* sealed messages between two flushes */
 	LANE_RUNS_MAX = 256,		/* and runs of them */
 	LANE_RUN_BYTES_MAX = 65507,	/* what one UDP GSO send takes (IPv4: 65535 less both headers) */
@@ -188,6 +199,7 @@ enum lane_event {
 	LANE_RECEIVED_LAST = 512,	/* the last packet was one received: nothing was sent since */
 	LANE_WANT_SUBS = 1024,		/* a flow found no sub-session of its own */
 	LANE_SUB_ROAMED = 2048,		/* a sub-session left the peer's address: so has the peer, 'path' of this link says where to */
+	LANE_FLOWS = 4096,		/* data of the host's or others' went either way: not Babel's alone, which needs no sub-sessions */
 	/* What the node must look at now; the rest only moves timers of seconds. */
 	LANE_URGENT = LANE_CONFIRMED | LANE_NEED_SESSION | LANE_REKEY_SENDING | LANE_REKEY_RECEIVING | LANE_ROAMED |
 		      LANE_WANT_SUBS | LANE_SUB_ROAMED,
@@ -225,6 +237,7 @@ struct lane_peer {
 	unsigned int sub_count;		/* of those made, 1 to ... */
 	bool endpoint_loops;		/* the endpoint's route leads into our own TUN: send nothing there */
 	bool mesh;			/* it is a meshd */
+	bool babel;			/* Babel runs on the link: its packets are the node's */
 	bool ecn_in;			/* the outer ECN field of what comes in means something */
 	uint8_t ecn_out;		/* enum lane_ecn */
 	int8_t dscp;			/* as in struct link_settings */
@@ -239,7 +252,7 @@ struct lane_link {
 	struct fq_tin tin, tin_in;
 	struct flow_slots slots;	/* sub-sessions of this lane, for placing flows */
 	bool want_keepalive;
-	unsigned int controls;		/* messages of the peer that wait for the node */
+	unsigned int controls, routings;	/* messages and packets of the peer that wait for the node */
 	bool wanting;			/* LANE_WANT_SUBS was noted and not yet looked at */
 	bool shaped;			/* in the list of those the peer's shaper holds back */
 	struct lane_link *shaped_next;
@@ -269,6 +282,39 @@ struct lane_control {
 	uint8_t msg[MESH_MESSAGE_MAX];
 };
 
+/* A packet of Babel's, from a peer: a whole inner IPv6 packet, of which ip_view() and the ports were looked at, no checksum. */
+struct lane_routing {
+	struct lane_peer *peer;		/* NULL: gone since */
+	int64_t at_us;			/* when it was opened */
+	uint32_t len;
+	uint8_t packet[LANE_ROUTING_LEN];
+};
+
+/* And to one. */
+struct lane_inner {
+	struct lane_peer *peer;		/* NULL: gone since */
+	uint32_t len;
+	uint8_t packet[LANE_ROUTING_LEN + WG_PADDING];
+};
+
+/* Where a packet goes by allowed IPs and routes. */
+enum lane_way {
+	LANE_WAY_NONE,
+	LANE_WAY_PEER,
+	LANE_WAY_HOST,			/* the kernel knows */
+	LANE_WAY_UNREACHABLE,
+};
+
+/* What was found out about the last packet that was opened: what comes by GRO is much alike. */
+struct lane_verdict {
+	struct lane_peer *from;		/* NULL: nothing */
+	struct lane_peer *to;		/* LANE_WAY_PEER */
+	uint8_t family, proto;
+	uint8_t way;			/* enum lane_way; LANE_WAY_HOST where the lane does not forward */
+	bool accepted;			/* the source is the peer's */
+	uint8_t addresses[32];		/* source and destination, as in the header */
+};
+
 struct lane {
 	unsigned int number;
 	unsigned int lanes;			/* how many there are */
@@ -280,6 +326,10 @@ struct lane {
 	unsigned int gate_depth;		/* the control plane's */
 	struct u32map indices;			/* our receiver indices (sub-session 0) to keypairs */
 	const struct lpm *allowed;		/* allowed IPs to lane peers, the node's */
+	const struct fib *fib;			/* the node's routes, beside them; empty where Babel does not run */
+	const struct lpm *host;			/* what is this host's, or the kernel has ways of its own to, by any value: never forwarded here */
+	uint8_t transit;			/* enum transit_mode; at first TRANSIT_KERNEL */
+	struct ip_addr own4, own6;		/* lane_set_addresses() */
 	uint32_t mtu;
 	const struct cookie_checker *checker;	/* NULL: no identity, no handshakes */
 
@@ -293,7 +343,7 @@ struct lane {
 	unsigned int run_number;		/* and of which of its sub-sessions */
 	uint32_t run_messages_max;
 
-	struct handover handovers[PACKET_BATCH];
+	struct handover handovers[LANE_HANDOVERS_MAX];
 	size_t handover_count;
 	struct dgram strays[LANE_STRAYS_MAX];
 	size_t stray_count;
@@ -301,7 +351,9 @@ struct lane {
 	struct merge *merge;
 	struct merge_options merge_options;
 	bool merging;				/* a batch from the sockets is in it */
-	uint8_t errors[LANE_ERRORS_BATCH][VNET_LEN + ICMP_ERROR_MAX];
+	struct lane_verdict last;
+	uint8_t errors[LANE_ERRORS_BATCH][VNET_LEN + ICMP_ERROR_MAX + PACKET_TAILROOM];
+	size_t errors_used;			/* of these: for the TUN, as many as error_count says, or for peers */
 	struct piece error_pieces[LANE_ERRORS_BATCH];
 	struct tun_write error_writes[LANE_ERRORS_BATCH];
 	size_t error_count;
@@ -324,6 +376,7 @@ struct lane {
 	uint8_t flow_key[16];
 
 	unsigned int urgent;			/* LANE_URGENT events noted */
+	bool news;				/* something was noted that is not the node's own doing, which it comes to see by itself */
 	struct lane_link *noted, *pending;
 	struct lane_link *taken;		/* the node's, see lane_next_noted() */
 	bool taking;
@@ -332,8 +385,13 @@ struct lane {
 	struct lane_control *controls, *controls_out;
 	size_t control_first, control_count;
 	size_t control_out_first, control_out_count;
+	struct lane_routing *routings;
+	struct lane_inner *inners_out;
+	size_t routing_first, routing_count;
+	size_t inner_out_first, inner_out_count;
 
 	uint64_t rx_packets, tx_packets;
+	uint64_t forwarded;			/* packets from link to link, which are in both */
 	uint64_t ce_kept;			/* CE outside on Not-ECT inside, delivered as it was */
 	uint64_t marked_in, marked_out;		/* CE set by our queues */
 	uint64_t drops[DROP_REASONS];
@@ -348,6 +406,9 @@ void lane_open(struct lane *l);
 
 /* Whether something is noted that cannot wait for the node's next turn anyway. For the lane's own driver. */
 bool lane_urgent(const struct lane *l);
+
+/* Whether something is noted that the node should hear of before long. */
+bool lane_has_news(const struct lane *l);
 
 /* False: no memory. 'flow_key' is random, the same for all lanes of a node. */
 bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const struct lpm *allowed, const uint8_t flow_key[16]);
@@ -389,5 +450,18 @@ bool lane_take_control(struct lane *l, struct lane_control *c);
  * It is lost if there is no session when its turn comes.
  */
 bool lane_send_control(struct lane *l, struct lane_link *k, unsigned int number, uint8_t tos, const uint8_t *msg, uint32_t len);
+
+/* Take the oldest packet of Babel's that waits. False: none. */
+bool lane_take_routing(struct lane *l, struct lane_routing *r);
+
+/*
+ * Have an inner packet (IPv6, LANE_ROUTING_LEN bytes at most) sent to the peer, whose home this lane is, on session 0 and before anything that
+ * waits in the queue. False: too many wait. To WireGuard it is data like any other: if there is no session when its turn comes it is lost, and
+ * asks for one.
+ */
+bool lane_send_inner(struct lane *l, struct lane_link *k, const uint8_t *packet, uint32_t len);
+
+/* Addresses of our own in the mesh, which ICMP errors to peers come from. Family IP_NONE: none. */
+void lane_set_addresses(struct lane *l, const struct ip_addr *own4, const struct ip_addr *own6);
 
 #endif

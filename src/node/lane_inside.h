@@ -7,9 +7,11 @@
 #include "node/lane.h"
 
 /*
- * The inside of a lane, shared by lane.c (how a packet travels), lane_queue.c (where it waits) and lane_notes.c (what the node hears and
- * asks), and by nobody else.
+ * The inside of a lane, shared by lane.c (how a packet travels), lane_transit.c (from link to link), lane_queue.c (where it waits) and
+ * lane_notes.c (what the node hears and asks), and by nobody else.
  */
+
+struct ip_view;
 
 static inline void lane_drop(struct lane *l, enum drop_reason reason)
 {
@@ -28,6 +30,29 @@ void lane_pend(struct lane *l, struct lane_link *k);
 void lane_keep_handshake(struct lane *l, const struct dgram *d);
 void lane_keep_control(struct lane *l, struct lane_peer *p, unsigned int number, const struct dgram *d, const uint8_t *msg,
 		       uint32_t len);
+
+/* Keep a packet of Babel's for the node. */
+void lane_keep_routing(struct lane *l, struct lane_peer *p, const uint8_t *packet, uint32_t len);
+
+/* lane_transit.c */
+
+/*
+ * Where a packet goes: by allowed IPs and by routes, the longer prefix, of two as long the allowed IP. '*to' is set for LANE_WAY_PEER, '*len' is
+ * that of the prefix - without meaning where there is none.
+ */
+enum lane_way lane_way(const struct lane *l, const struct ip_view *v, struct lane_peer **to, unsigned int *len);
+
+/* Whether an opened packet may be the peer's, and where it goes from here. Good until the next is asked about. */
+const struct lane_verdict *lane_judge(struct lane *l, struct lane_peer *p, const struct ip_view *v);
+
+/* Forward an opened packet that was accepted, or drop it. False: it is for the TUN. */
+bool lane_transit(struct lane *l, const struct lane_verdict *verdict, uint8_t *packet, uint32_t len);
+
+/* Whether a packet is one of Babel's for this node (RFC 8966: link-local UDP). */
+bool lane_is_routing(const struct ip_view *v, const uint8_t *packet);
+
+/* An ICMP error to a peer, about a packet that came from it, if there is room and ration for it. */
+void lane_tell_peer(struct lane *l, struct lane_peer *from, const uint8_t *packet, uint32_t len, enum icmp_error error);
 
 /* lane.c */
 
@@ -57,6 +82,12 @@ unsigned int lane_place(struct lane *l, struct lane_link *k, uint64_t hash);
 /* The outer TOS for a packet with this inner one. */
 uint8_t lane_outer_tos(const struct lane_peer *p, uint8_t inner);
 
+/* Send a packet to a peer by the lane and sub-session it belongs to. 'from': who gets errors; NULL: the TUN. */
+void lane_send(struct lane *l, struct lane_peer *to, struct packet *packet, struct lane_peer *from);
+
+/* Whether one more ICMP error may be written, into errors[errors_used]: they are rationed like the kernel's own. */
+bool lane_error_allowed(struct lane *l);
+
 /* An ICMP error back into the TUN, if there is room and ration for it. */
 void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error);
 
@@ -71,8 +102,11 @@ void lane_dgram_in(struct lane *l, const struct dgram *d);
 bool lane_queue_init(struct lane *l);
 void lane_queue_done(struct lane *l);
 
-/* Let a packet wait. 'number' is where its flow was placed. Takes packet->slot and replaces it, or copies. */
-void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash);
+/*
+ * Let a packet wait. 'number' is where its flow was placed. Takes packet->slot and replaces it, or copies. 'transit': it is not the TUN's, so no
+ * error goes there.
+ */
+void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash, bool transit);
 
 /* Whether a packet of the link would go straight through: nothing is ahead of it, and no shaper is on. */
 bool lane_is_clear(const struct lane *l, const struct lane_link *k);

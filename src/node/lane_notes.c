@@ -27,6 +27,7 @@ void lane_note(struct lane *l, struct lane_link *k, unsigned int events)
 {
 	k->events |= events;
 	l->urgent |= events & LANE_URGENT;
+	l->news = true;
 	if (k->noted)
 		return;
 	k->noted = true;
@@ -40,6 +41,7 @@ static void take_noted(struct lane *l)
 	lane_close(l);
 	l->taken = l->noted;
 	l->noted = NULL;
+	l->news = false;
 	l->urgent = 0;
 	for (struct lane_link *k = l->taken; k; k = k->taken_next) {
 		k->taken_next = k->noted_next;
@@ -65,9 +67,14 @@ struct lane_link *lane_next_noted(struct lane *l, unsigned int *events)
 	return k;
 }
 
+bool lane_has_news(const struct lane *l)
+{
+	return l->news;
+}
+
 bool lane_urgent(const struct lane *l)
 {
-	return l->urgent || l->handshake_count || l->control_count;
+	return l->urgent || l->handshake_count || l->control_count || l->routing_count;
 }
 
 void lane_pend(struct lane *l, struct lane_link *k)
@@ -132,8 +139,8 @@ static void unlink_shaped(struct lane *l, struct lane_link *k)
 	k->shaped = false;
 }
 
-/* Messages of the peer in the rings keep their places, without it. */
-static void forget_controls(struct lane *l, const struct lane_peer *p)
+/* What is the peer's in the rings keeps its place, without it. */
+static void forget_messages(struct lane *l, const struct lane_peer *p)
 {
 	for (size_t i = 0; i < l->control_count; i++) {
 		struct lane_control *c = &l->controls[(l->control_first + i) % LANE_CONTROLS_MAX];
@@ -146,6 +153,18 @@ static void forget_controls(struct lane *l, const struct lane_peer *p)
 
 		if (c->peer == p)
 			c->peer = NULL;
+	}
+	for (size_t i = 0; i < l->routing_count; i++) {
+		struct lane_routing *r = &l->routings[(l->routing_first + i) % LANE_ROUTING_MAX];
+
+		if (r->peer == p)
+			r->peer = NULL;
+	}
+	for (size_t i = 0; i < l->inner_out_count; i++) {
+		struct lane_inner *r = &l->inners_out[(l->inner_out_first + i) % LANE_ROUTING_OUT];
+
+		if (r->peer == p)
+			r->peer = NULL;
 	}
 }
 
@@ -160,7 +179,7 @@ void lane_remove_link(struct lane *l, struct lane_link *k)
 		unlink_pending(l, k);
 	if (k->shaped)
 		unlink_shaped(l, k);
-	forget_controls(l, k->peer);
+	forget_messages(l, k->peer);
 	flow_table_forget(&l->flows, &k->slots);
 	lane_open(l);
 }
@@ -171,6 +190,14 @@ void lane_set_path(struct lane *l, struct lane_link *k, const struct path_addr *
 	if (!endpoint_equal(&k->path.remote, &path->remote))
 		lane_note(l, k, LANE_ROAMED);
 	k->path = *path;
+	lane_open(l);
+}
+
+void lane_set_addresses(struct lane *l, const struct ip_addr *own4, const struct ip_addr *own6)
+{
+	lane_close(l);
+	l->own4 = *own4;
+	l->own6 = *own6;
 	lane_open(l);
 }
 
@@ -269,6 +296,59 @@ bool lane_send_control(struct lane *l, struct lane_link *k, unsigned int number,
 		c->tos = tos;
 		c->len = len;
 		memcpy(c->msg, msg, len);
+	}
+	lane_open(l);
+	return room;
+}
+
+void lane_keep_routing(struct lane *l, struct lane_peer *p, const uint8_t *packet, uint32_t len)
+{
+	struct lane_link *k = &p->links[l->number];
+	struct lane_routing *r;
+
+	if (l->routing_count == LANE_ROUTING_MAX || k->routings == LANE_ROUTING_PEER || len > LANE_ROUTING_LEN) {
+		lane_drop(l, DROP_ROUTING_QUEUE);
+		return;
+	}
+	r = &l->routings[(l->routing_first + l->routing_count++) % LANE_ROUTING_MAX];
+	k->routings++;
+	r->peer = p;
+	r->at_us = l->now_us;
+	r->len = len;
+	memcpy(r->packet, packet, len);
+}
+
+bool lane_take_routing(struct lane *l, struct lane_routing *r)
+{
+	bool any;
+
+	lane_close(l);
+	any = l->routing_count > 0;
+	if (any) {
+		*r = l->routings[l->routing_first];
+		if (r->peer)
+			r->peer->links[l->number].routings--;
+		l->routing_first = (l->routing_first + 1) % LANE_ROUTING_MAX;
+		/* Empty, it begins again at its start: memory that was never needed is never touched. */
+		if (!--l->routing_count)
+			l->routing_first = 0;
+	}
+	lane_open(l);
+	return any;
+}
+
+bool lane_send_inner(struct lane *l, struct lane_link *k, const uint8_t *packet, uint32_t len)
+{
+	struct lane_inner *r;
+	bool room;
+
+	lane_close(l);
+	room = l->inner_out_count < LANE_ROUTING_OUT && len <= LANE_ROUTING_LEN && k->peer->home == l->number;
+	if (room) {
+		r = &l->inners_out[(l->inner_out_first + l->inner_out_count++) % LANE_ROUTING_OUT];
+		r->peer = k->peer;
+		r->len = len;
+		memcpy(r->packet, packet, len);
 	}
 	lane_open(l);
 	return room;

@@ -28,6 +28,7 @@ struct waiting {
 	uint64_t hash;
 	uint8_t number;			/* of the sub-session its flow was placed on */
 	bool placed;			/* it was; else it goes by session 0 */
+	bool transit;			/* a peer's, whom no error is told: it may be gone by then */
 	uint8_t room[];			/* headroom, packet, tailroom */
 };
 
@@ -142,7 +143,7 @@ static bool drop_waiting(void *ctx, struct fq_item *item, bool whole, enum fq_re
 
 	if (reason == FQ_PURGED) {
 		lane_drop(l, l->purge_reason);
-		if (l->purge_tells && !w->split.done)
+		if (l->purge_tells && !w->split.done && !w->transit)
 			lane_tell(l, w->split.packet, w->split.len, ICMP_NO_ENDPOINT);
 	} else {
 		lane_drop(l, reason_of(reason));
@@ -199,7 +200,7 @@ static void await_session(struct lane *l, struct lane_link *k)
 		lane_note(l, k, LANE_NEED_SESSION);
 }
 
-void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash)
+void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash, bool transit)
 {
 	struct waiting *w = waiting_new(l, packet);
 
@@ -208,6 +209,7 @@ void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsig
 	w->hash = hash ? hash : flow_hash(l->flow_key, w->split.packet, w->split.len);
 	w->number = (uint8_t)number;
 	w->placed = hash != 0;
+	w->transit = transit;
 	w->item.memory = LANE_QUEUE_SMALL + (w->slot ? (uint32_t)LANE_SLOT_SIZE : 0);
 	w->item.ecn = split_tos(&w->split) & 3;
 	measure(w);
@@ -421,7 +423,7 @@ bool lane_serve(struct lane *l, uint32_t bytes)
 
 bool lane_has_out(const struct lane *l)
 {
-	return fq_has_work(&l->queue) || l->pending || l->control_out_count || l->shaped;
+	return fq_has_work(&l->queue) || l->pending || l->control_out_count || l->inner_out_count || l->shaped;
 }
 
 int64_t lane_wait_us(const struct lane *l, struct instant now)
@@ -444,7 +446,7 @@ int64_t lane_due_us(const struct lane *l)
 	struct instant last = { .mono_us = l->now_us };
 	int64_t wait_us = lane_wait_us(l, last);
 
-	if (l->pending || l->control_out_count || (fq_has_work(&l->queue) && !l->held_back))
+	if (l->pending || l->control_out_count || l->inner_out_count || (fq_has_work(&l->queue) && !l->held_back))
 		return 0;
 	return wait_us == NEVER_US ? NEVER_US : l->now_us + wait_us;
 }

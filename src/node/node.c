@@ -20,6 +20,14 @@
 #include "base/hash.h"
 #include "node/inside.h"
 
+/* What all lanes read, beside the allowed IPs. */
+static void lane_feed(struct node *n, struct lane *l)
+{
+	l->shaper = &n->shaper;
+	l->fib = &n->fib;
+	l->host = &n->host;
+}
+
 struct node *node_new(const struct rng *rng, const struct log *log, unsigned int lanes)
 {
 	struct node *n = calloc(1, sizeof(*n));
@@ -36,8 +44,8 @@ struct node *node_new(const struct rng *rng, const struct log *log, unsigned int
 	n->lanes = calloc(lanes, sizeof(*n->lanes));
 	while (n->lanes && n->lane_count < lanes &&
 	       lane_init(&n->lanes[n->lane_count], n->lane_count, lanes, &n->allowed, flow_key))
-		n->lanes[n->lane_count++].shaper = &n->shaper;
-	if (n->lane_count < lanes || !ratelimit_init(&n->ratelimit, key)) {
+		lane_feed(n, &n->lanes[n->lane_count++]);
+	if (n->lane_count < lanes || !ratelimit_init(&n->ratelimit, key) || !node_routing_init(n)) {
 		node_free(n);
 		return NULL;
 	}
@@ -48,6 +56,7 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
+	node_routing_done(n);
 	lpm_clear(&n->allowed);
 	free(n->allowed_list);
 	while (n->peer_count)
@@ -168,6 +177,7 @@ struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
 
 void peer_free(struct node *n, struct peer *p)
 {
+	node_routing_forget_peer(n, p);
 	peer_forget_keys(n, p);
 	links_done(n->lanes, n->lane_count, &p->data);
 	spread_done(p);
@@ -277,7 +287,7 @@ static void take_events(struct node *n, struct peer *p, unsigned int events, str
 		confirmed(n, p, now);
 	if (events & LANE_ROAMED)
 		roamed(n, p, now);
-	if (events & (LANE_DATA_SENT | LANE_DATA_RECEIVED | LANE_WANT_SUBS))
+	if (events & (LANE_FLOWS | LANE_WANT_SUBS))
 		spread_traffic(n, p, events & LANE_WANT_SUBS, now);
 	if (events & LANE_REKEY_RECEIVING && !p->rekey.last_minute) {
 		p->rekey.last_minute = true;
@@ -313,7 +323,7 @@ static bool take_lane_events(struct node *n, struct instant now)
 
 	for (unsigned int i = 0; n->up && i < n->lane_count; i++)
 		while ((k = lane_next_noted(&n->lanes[i], &events))) {
-			any = true;
+			any |= events & LANE_FLOWS;
 			if (events & LANE_SUB_ROAMED)
 				sub_roamed(n, container_of(k->peer, struct peer, data), k, now);
 			take_events(n, container_of(k->peer, struct peer, data), events, now);
@@ -449,6 +459,7 @@ bool node_turn(struct node *n, struct instant now)
 	run_timers(n, now);
 	/* A timer's keepalive, or a packet of this batch, may have asked for a session. */
 	take_lane_events(n, now);
+	node_routing_turn(n, now);
 	sample_rates(n, now.mono_us);
 	if (memcmp(n->stamp, n->stamp_saved, WG_TAI64N_LEN) > 0)
 		n->effects |= NODE_EFFECT_TIMESTAMP;
@@ -461,7 +472,7 @@ static bool lanes_have_work(const struct node *n)
 	for (unsigned int i = 0; i < n->lane_count; i++) {
 		const struct lane *l = &n->lanes[i];
 
-		if (!l->gate.close && (l->handshake_count || l->control_count || (n->up && l->noted)))
+		if (!l->gate.close && (l->handshake_count || l->control_count || l->routing_count || (n->up && l->noted)))
 			return true;
 	}
 	return n->more_handshakes;
@@ -469,8 +480,10 @@ static bool lanes_have_work(const struct node *n)
 
 int64_t node_deadline(const struct node *n)
 {
-	int64_t next_us = timers_next(&n->timers);
+	int64_t next_us = timers_next(&n->timers), routing_us = node_routing_deadline(n);
 
+	if (routing_us < next_us)
+		next_us = routing_us;
 	if (lanes_have_work(n))
 		return 0;
 	for (unsigned int i = 0; i < n->lane_count; i++) {
@@ -517,7 +530,6 @@ void node_set_up(struct node *n, bool up, struct instant now)
 {
 	if (n->up == up)
 		return;
-	(void)now;
 	n->up = up;
 	/* All gates once, not each per peer; and what comes in meanwhile is not noted between quiet and the end of the keys. */
 	node_close_lanes(n);
@@ -537,6 +549,7 @@ void node_set_up(struct node *n, bool up, struct instant now)
 		timers_unset(&n->timers, &p->timer);
 	}
 	node_open_lanes(n);
+	node_routing_changed(n, now);
 }
 
 void node_set_mtu(struct node *n, uint32_t mtu)
@@ -706,6 +719,9 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	memcpy(info->public_key, p->public_key, KEY_LEN);
 	memcpy(info->psk, p->handshake.psk, KEY_LEN);
 	info->name = p->name;
+	info->owner = p->routing;
+	info->babel = p->babel;
+	info->allowed_auto = p->allowed_auto;
 	info->endpoint_name = p->endpoint_name;
 	info->path = peer_link(p)->path;
 	info->endpoint_prefix_len = prefix_len_in_use(p);

@@ -35,6 +35,7 @@ enum node_effect {
 	NODE_EFFECT_TIMESTAMP = 2,	/* node_timestamp() moved past what was saved */
 	NODE_EFFECT_ALLOWED = 4,	/* allowed IPs changed */
 	NODE_EFFECT_PORTS = 8,		/* more sockets for sub-sessions are wanted: node_ports_wanted(), node_set_ports() */
+	NODE_EFFECT_BABEL_STATE = 16,	/* node_routing_state() has to be saved */
 };
 
 /* NULL: no memory. 'rng' and 'log' are copied. 'lanes' is 1 to LANES_MAX. */
@@ -75,7 +76,7 @@ void node_set_listen_port(struct node *n, uint16_t port);
 unsigned int node_ports_wanted(const struct node *n);
 void node_set_ports(struct node *n, const uint16_t *numbers, unsigned int count, struct instant now);
 
-/* Run timers, waiting handshakes (a bounded number a turn) and what the lanes noticed. Returns whether they noticed anything. */
+/* Run timers, waiting handshakes (a bounded number a turn) and what the lanes noticed. Returns whether there was traffic: then look again before long. */
 bool node_turn(struct node *n, struct instant now);
 
 /* When node_turn() is next needed even without input: microseconds, monotonic, or NEVER_US. */
@@ -145,6 +146,8 @@ struct peer_info {
 	uint16_t keepalive_s;
 	struct link_settings link;	/* what is the peer's own... */
 	unsigned int link_bits;		/* ...are these of it, out of CHANGE_PEER_LINK */
+	bool babel, allowed_auto;	/* as struct change_peer has them */
+	const void *owner;		/* what babel_neighbour_info has as the owner of the link to it */
 	size_t waiting;			/* packets that wait for a session */
 	bool has_session;		/* a key that can send */
 	size_t queued;			/* packets in the queue, those included */

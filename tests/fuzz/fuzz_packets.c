@@ -52,9 +52,13 @@ static bool in_batch(const struct world *w, const uint8_t *p, size_t len)
 	return false;
 }
 
-/* Whether anything a remote end was ever allowed covers the address. */
+/* Whether anything a remote end was ever allowed covers the address. Babel's own packets go to its group, or to the neighbour's fe80::/64. */
 static bool may_have(size_t remote, const uint8_t *dst, uint8_t family)
 {
+	static const uint8_t group[16] = { 0xff, 0x02, [13] = 1, [15] = 6 }, link[8] = { 0xfe, 0x80 };
+
+	if (family == IP_V6 && (!memcmp(dst, group, sizeof(group)) || !memcmp(dst, link, sizeof(link))))
+		return true;
 	if (remote == 1)
 		return family == IP_V4 || (dst[0] == 0xfd && dst[1] == 0 && dst[2] == 0 && dst[3] == 1);
 	return family == IP_V4 ? dst[0] == 10 : dst[0] == 0xfd && dst[1] == 0;
@@ -243,7 +247,7 @@ static void may_deliver(const struct world *w, const uint8_t *msg, size_t len, s
 
 		memcpy(src.bytes, v.src, v.family == IP_V4 ? 4 : 16);
 		a->len = v.len;
-		if (lpm_lookup(&w->node->allowed, &src) == k->owner)
+		if (lpm_lookup(&w->node->allowed, &src) == k->owner || fib_accepts(&w->node->fib, k->owner, v.family, v.src, v.dst))
 			return;
 	}
 	free(a->plain);
@@ -299,7 +303,10 @@ static void check_delivered(struct world *w, struct lane *l, const struct verdic
 {
 	const struct lane_out *out = lane_out(l);
 
-	require(out->dgram_count == 0, "a datagram in answer to a datagram");
+	/* From link to link, and errors about that. */
+	require(out->dgram_count <= LANE_RUNS_MAX, "an output too long");
+	for (size_t i = 0; i < out->dgram_count; i++)
+		check_run(w, l, &out->dgrams[i]);
 	for (size_t i = 0; i < out->write_count; i++) {
 		const struct tun_write *t = &out->writes[i];
 		struct piece singles[MERGE_SEGMENTS_MAX];
@@ -345,6 +352,31 @@ static void judge(const struct world *w, const struct dgram *d, struct verdicts 
 	}
 }
 
+/*
+ * What a lane opened or has to tell for a peer of another's, while its output is there: the other lane sends it, or has an error
+ * for the first to send.
+ */
+static void pass_opened(struct world *w, struct lane *l)
+{
+	const size_t count = lane_out(l)->handover_count;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct handover *h = &l->handovers[i];
+		struct lane *home = w->lanes[h->peer->home];
+
+		require(home != l, "a handover to the reader");
+		lane_from_lane(home, w->now, h, 1);
+		for (size_t k = 0; k < lane_out(home)->handover_count; k++) {
+			require(h->from && !home->handovers[k].from, "a packet was handed over twice");
+			lane_from_lane(l, w->now, &home->handovers[k], 1);
+		}
+		check_lane_out(w, home, true);
+	}
+	require(lane_out(l)->handover_count == count, "an error about an error");
+	for (size_t i = 0; i < lane_out(l)->dgram_count; i++)
+		check_run(w, l, &lane_out(l)->dgrams[i]);
+}
+
 /* What came to the wrong lane goes to the right one, which keeps what it cannot use. */
 static void pass_strays(struct world *w, const struct dgram *strays, size_t count, const struct verdicts *may)
 {
@@ -355,6 +387,7 @@ static void pass_strays(struct world *w, const struct dgram *strays, size_t coun
 		lane_from_udp(w->lanes[to], w->now, &strays[i], 1);
 		require(lane_out(w->lanes[to])->stray_count == 0, "a stray was passed on twice");
 		check_delivered(w, w->lanes[to], may);
+		pass_opened(w, w->lanes[to]);
 		lane_out_clear(w->lanes[to]);
 	}
 }
@@ -380,17 +413,18 @@ static void hand_over_udp(struct world *w)
 		lane_queue_udp(l, w->now, dgrams, w->count);
 	else
 		lane_from_udp(l, w->now, dgrams, w->count);
-	require(lane_out(l)->handover_count == 0, "a handover of a datagram");
 	stray_count = lane_out(l)->stray_count;
 	memcpy(strays, l->strays, stray_count * sizeof(strays[0]));
 	/* Before merged writes are taken apart, which changes them. */
 	for (size_t i = 0; i < lane_out(l)->write_count; i++)
 		require(from_batch(w, &lane_out(l)->writes[i]), "a packet from nowhere");
 	check_delivered(w, l, &may);
+	pass_opened(w, l);
 	lane_out_clear(l);
 	while (lane_has_in(l)) {
 		lane_drain_in(l, w->now, 10000);
 		check_delivered(w, l, &may);
+		pass_opened(w, l);
 		lane_out_clear(l);
 	}
 	pass_strays(w, strays, stray_count, &may);
@@ -681,8 +715,13 @@ static void control(struct world *w, struct remote *r, const uint8_t *bytes, siz
 			befriend(&c, r, (size_t)(r - w->remotes));
 		if (bytes[0] % 8 == 7)
 			c.bits = CHANGE_REPLACE_PEERS;
+		if (bytes[0] >= 0x80) {
+			c.bits |= CHANGE_ROUTING;
+			c.transit = (enum transit_mode)(bytes[0] >> 4 & 3) % (TRANSIT_OFF + 1);
+		}
 		require(node_apply(w->node, &c, w->now) == 0, "a change refused");
 		change_done(&c);
+		give_routes(w);
 	}
 }
 

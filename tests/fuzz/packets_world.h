@@ -109,13 +109,49 @@ static inline void befriend(struct change *c, const struct remote *r, size_t i)
 
 	require(p, "no memory");
 	memcpy(p->public_key, r->id.public_key, KEY_LEN);
-	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
+	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_BABEL;
+	p->babel = i == 0;
 	p->endpoint = *address((unsigned int)i);
 	p->keepalive_s = i ? 25 : 0;
 	for (size_t k = 0; k < 3; k++) {
 		struct ip_prefix prefix = { 0 };
 
 		require(ip_prefix_parse(allowed[i][k], &prefix) && change_add_allowed(p, &prefix, false), "an allowed IP");
+	}
+}
+
+/* What Babel would have found: routes by either end, one that is held, one of the host's. Peers that are gone are left out. */
+static inline void give_routes(struct world *w)
+{
+	static const struct {
+		const char *dst, *src;
+		enum fib_action action;
+		unsigned int peer, announcers;
+	} routes[] = {
+		{ "10.9.0.0/16", "0.0.0.0/0", FIB_PEER, 0, 1 | 2 }, { "10.9.1.0/24", "10.0.0.0/8", FIB_PEER, 1, 2 },
+		{ "10.9.2.0/24", "0.0.0.0/0", FIB_UNREACHABLE, 0, 1 }, { "10.9.3.0/24", "0.0.0.0/0", FIB_HOST, 0, 0 },
+		{ "10.1.4.0/24", "0.0.0.0/0", FIB_NONE, 0, 1 }, { "fd00:9::/32", "::/0", FIB_PEER, 0, 1 },
+		{ "fd00:1:1::/48", "fd00::/16", FIB_PEER, 1, 1 | 2 },
+	};
+	struct lane_peer *ends[REMOTES] = { NULL };
+
+	for (size_t i = 0; i < REMOTES; i++) {
+		struct peer *p = node_find(w->node, w->remotes[i].id.public_key);
+
+		ends[i] = p ? &p->data : NULL;
+	}
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		struct lane_peer *by[REMOTES];
+		struct prefix_pair pair = { 0 };
+		size_t count = 0;
+
+		require(ip_prefix_parse(routes[i].dst, &pair.dst) && ip_prefix_parse(routes[i].src, &pair.src), "a prefix");
+		for (size_t k = 0; k < REMOTES; k++)
+			if (routes[i].announcers & 1U << k && ends[k])
+				by[count++] = ends[k];
+		if (routes[i].action == FIB_PEER && !ends[routes[i].peer])
+			continue;
+		require(fib_set(&w->node->fib, &pair, routes[i].action, ends[routes[i].peer], by, count), "no memory");
 	}
 }
 
@@ -141,7 +177,8 @@ static inline void establish(struct world *w, size_t i)
 
 static inline void world_init(struct world *w)
 {
-	struct change c = { .bits = CHANGE_PRIVATE_KEY };
+	static const struct ip_addr own4 = { IP_V4, { 10, 0, 0, 1 } }, own6 = { IP_V6, { 0xfd, [15] = 1 } };
+	struct change c = { .bits = CHANGE_PRIVATE_KEY | CHANGE_ROUTING, .transit = TRANSIT_LANE };
 	struct rng rng = stream_rng(&w->random);
 	struct log silent = { 0 };
 
@@ -155,6 +192,7 @@ static inline void world_init(struct world *w)
 	for (unsigned int i = 0; i < LANES; i++) {
 		w->lanes[i] = node_lane(w->node, i);
 		lane_set_offloads(w->lanes[i], i ? 63 : 3, true);
+		lane_set_addresses(w->lanes[i], &own4, &own6);
 	}
 	memcpy(c.private_key, handshake_vectors[0].responder_private, KEY_LEN);
 	for (size_t i = 0; i < REMOTES; i++) {
@@ -168,6 +206,7 @@ static inline void world_init(struct world *w)
 		cookie_maker_init(&w->remotes[i].cookies, w->node->identity.public_key);
 		establish(w, i);
 	}
+	give_routes(w);
 	w->up = true;
 	node_set_up(w->node, true, w->now);
 }

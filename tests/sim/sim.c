@@ -194,6 +194,45 @@ void sim_connect(struct sim *s, size_t a, size_t b)
 	sim_add_peer(s, b, a, true, NULL, 0);
 }
 
+void sim_route(struct sim *s, size_t i, int64_t hello_us)
+{
+	struct change c = { .bits = CHANGE_ROUTING, .transit = TRANSIT_LANE, .babel = { .section = true, .hello_us = hello_us } };
+	struct ip_prefix own[2];
+
+	inner_address(i, &own[0], &own[1]);
+	node_routing_begin(s->nodes[i].node, NULL);
+	assert(!node_apply(s->nodes[i].node, &c, instant_of(s, i)));
+	assert(node_set_addresses(s->nodes[i].node, own, 2, instant_of(s, i)));
+	s->nodes[i].wake_us = s->now_us;
+}
+
+static void change_babel_peer(struct sim *s, size_t a, size_t b, unsigned int bits)
+{
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+
+	assert(p);
+	memcpy(p->public_key, s->nodes[b].public_key, KEY_LEN);
+	p->bits = bits;
+	p->endpoint = sim_outside(s, b);
+	p->babel = p->allowed_auto = true;
+	assert(!node_apply(s->nodes[a].node, &c, instant_of(s, a)));
+	s->nodes[a].wake_us = s->now_us;
+	change_done(&c);
+}
+
+void sim_link_babel(struct sim *s, size_t a, size_t b)
+{
+	change_babel_peer(s, a, b, CHANGE_PEER_ENDPOINT | CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO);
+	change_babel_peer(s, b, a, CHANGE_PEER_ENDPOINT | CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO);
+}
+
+void sim_unlink(struct sim *s, size_t a, size_t b)
+{
+	change_babel_peer(s, a, b, CHANGE_PEER_REMOVE);
+	change_babel_peer(s, b, a, CHANGE_PEER_REMOVE);
+}
+
 void sim_set_link(struct sim *s, size_t a, size_t b, const struct sim_link *link)
 {
 	s->links[a][b] = *link;
@@ -432,7 +471,7 @@ static void flush_lane(struct sim *s, size_t i, unsigned int lane)
 {
 	struct lane *l = node_lane(s->nodes[i].node, lane);
 	const struct lane_out *out = lane_out(l);
-	struct handover handovers[PACKET_BATCH];
+	struct handover handovers[LANE_HANDOVERS_MAX];
 	struct dgram strays[LANE_STRAYS_MAX];
 	size_t handover_count = out->handover_count, stray_count = out->stray_count;
 
@@ -442,15 +481,14 @@ static void flush_lane(struct sim *s, size_t i, unsigned int lane)
 		tun_write(s, i, &out->writes[j]);
 	memcpy(handovers, out->handovers, handover_count * sizeof(handovers[0]));
 	memcpy(strays, out->strays, stray_count * sizeof(strays[0]));
-	lane_out_clear(l);
-	/* What belongs to other lanes goes there at once. */
+	/* What belongs to other lanes goes there at once: some of it lies in memory of this one's output. */
 	for (size_t j = 0; j < handover_count; j++) {
-		unsigned int to = handovers[j].peer->home;
-
 		s->handed_over++;
-		lane_from_lane(node_lane(s->nodes[i].node, to), instant_of(s, i), &handovers[j], 1);
-		flush_lane(s, i, to);
+		lane_from_lane(node_lane(s->nodes[i].node, handovers[j].peer->home), instant_of(s, i), &handovers[j], 1);
 	}
+	lane_out_clear(l);
+	for (size_t j = 0; j < handover_count; j++)
+		flush_lane(s, i, handovers[j].peer->home);
 	for (size_t j = 0; j < stray_count; j++) {
 		unsigned int to = lane_of_index(wg_data_receiver(strays[j].data), s->nodes[i].lanes);
 
@@ -499,11 +537,14 @@ static int64_t drain(struct sim *s, size_t i)
 static void turn(struct sim *s, size_t i)
 {
 	struct sim_node *n = &s->nodes[i];
+	struct node_route route;
 	struct dgram *dgrams;
 	size_t count;
 	int64_t shaper_us;
 
 	node_turn(n->node, instant_of(s, i));
+	while (node_next_route(n->node, &route))
+		n->routes_changed++;
 	if (node_effects(n->node) & NODE_EFFECT_PORTS)
 		give_ports(s, i);
 	count = node_out(n->node, &dgrams);
@@ -627,12 +668,7 @@ static unsigned int lane_of_flow(const struct sim *s, size_t a, size_t b, unsign
 	return (unsigned int)sim_random(&r, s->nodes[a].lanes);
 }
 
-void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_len)
-{
-	sim_send_flow(s, a, b, 0, tag, payload_len);
-}
-
-void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_t tag, size_t payload_len)
+static void send_from(struct sim *s, size_t a, size_t as, size_t b, unsigned int flow, uint64_t tag, size_t payload_len)
 {
 	uint8_t room[PACKET_HEADROOM + SIM_DGRAM_MAX + PACKET_TAILROOM] = { 0 }, *p = room + PACKET_HEADROOM;
 	struct packet packet = { .data = p };
@@ -642,7 +678,7 @@ void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_
 	if (payload_len < TAG_AT - 40 + 12)
 		payload_len = TAG_AT - 40 + 12;
 	assert(40 + payload_len <= SIM_DGRAM_MAX);
-	inner_address(a, &from, &v4);
+	inner_address(as, &from, &v4);
 	inner_address(b, &to, &v4);
 	p[0] = 0x60;
 	put_be16(p + 4, (uint16_t)payload_len);
@@ -660,6 +696,21 @@ void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_
 	lane_from_tun(node_lane(s->nodes[a].node, lane), instant_of(s, a), &packet, 1);
 	flush_lane(s, a, lane);
 	turn(s, a);
+}
+
+void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_len)
+{
+	sim_send_flow(s, a, b, 0, tag, payload_len);
+}
+
+void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_t tag, size_t payload_len)
+{
+	send_from(s, a, a, b, flow, tag, payload_len);
+}
+
+void sim_send_as(struct sim *s, size_t a, size_t as, size_t b, uint64_t tag)
+{
+	send_from(s, a, as, b, 0, tag, 100);
 }
 
 uint64_t sim_tag(const uint8_t *packet, size_t len)

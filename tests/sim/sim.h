@@ -12,6 +12,7 @@
 #include "nat.h"
 #include "node/lane.h"
 #include "node/node.h"
+#include "node/routing.h"
 
 /*
  * Many nodes in one process, in virtual time, from one seed: the second driver of the core. Nothing here sleeps,
@@ -62,6 +63,7 @@ struct sim_node {
 	int64_t wake_us;		/* its deadline */
 	int64_t last_sent_us;		/* any datagram */
 	int64_t last_initiation_us;
+	uint64_t routes_changed;	/* that the kernel would have been told of */
 };
 
 struct sim_event;
@@ -121,6 +123,14 @@ void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_
 /* Both ways, with endpoints. */
 void sim_connect(struct sim *s, size_t a, size_t b);
 
+/*
+ * Routing: node i runs Babel with Hellos so often, and announces its inner addresses; links between such nodes carry it, and their allowed IPs
+ * are what Babel brings. sim_link_babel() is sim_connect() for two of them.
+ */
+void sim_route(struct sim *s, size_t i, int64_t hello_us);
+void sim_link_babel(struct sim *s, size_t a, size_t b);
+void sim_unlink(struct sim *s, size_t a, size_t b);
+
 /* Set both directions of a link. */
 void sim_set_link(struct sim *s, size_t a, size_t b, const struct sim_link *link);
 
@@ -129,6 +139,9 @@ void sim_send(struct sim *s, size_t a, size_t b, uint64_t tag, size_t payload_le
 
 /* The same, in flow 'flow' of the two; sim_send() is flow 0. */
 void sim_send_flow(struct sim *s, size_t a, size_t b, unsigned int flow, uint64_t tag, size_t payload_len);
+
+/* A packet in a's TUN for b whose source is that of node 'as' (which need not exist). */
+void sim_send_as(struct sim *s, size_t a, size_t as, size_t b, uint64_t tag);
 
 /* The tag of a packet sim_send() made, or 0. */
 uint64_t sim_tag(const uint8_t *packet, size_t len);

@@ -67,6 +67,49 @@ static void a_peer_as_it_was_said(void **state)
 	assert_allowed(1, "10.0.0.0/8 10.1.2.0/24 fd00::/64");
 }
 
+/* What a change says of Babel and transit, and what it leaves alone. */
+static void routing_settings(void **state)
+{
+	struct lane_peer *data;
+
+	(void)state;
+	assert_int_equal(n->lanes[0].transit, TRANSIT_KERNEL);
+	c.bits = CHANGE_ROUTING;
+	c.transit = TRANSIT_OFF;
+	peer(1, CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO)->babel = true;
+	c.peers[0].allowed_auto = true;
+	peer(2, 0);
+	apply();
+	assert_int_equal(n->lanes[0].transit, TRANSIT_OFF);
+	data = &node_find(n, public_of(1))->data;
+	assert_true(data->babel && node_find(n, public_of(1))->babel && node_find(n, public_of(1))->allowed_auto);
+	assert_false(node_find(n, public_of(2))->data.babel);
+	/* Not said. */
+	peer(1, 0);
+	apply();
+	assert_int_equal(n->lanes[0].transit, TRANSIT_OFF);
+	assert_true(data->babel && node_find(n, public_of(1))->allowed_auto);
+	/* A list of its own ends auto, unless it is said along with it. */
+	peer(1, CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_ALLOWED_AUTO)->allowed_auto = true;
+	apply();
+	assert_true(node_find(n, public_of(1))->allowed_auto);
+	peer(1, CHANGE_PEER_REPLACE_ALLOWED);
+	apply();
+	assert_false(node_find(n, public_of(1))->allowed_auto);
+	assert_false(data->babel);	/* it was on because of auto */
+	peer(1, CHANGE_PEER_BABEL)->babel = true;
+	apply();
+	peer(1, CHANGE_PEER_REPLACE_ALLOWED);
+	apply();
+	assert_true(data->babel);
+	/* Unsaid in a whole config is off. */
+	c.bits = CHANGE_REPLACE_PEERS;
+	peer(1, 0);
+	apply();
+	assert_false(data->babel || node_find(n, public_of(1))->babel);
+	assert_ptr_equal(n->lanes[0].fib, &n->fib);
+}
+
 static void each_alone(void **state)
 {
 	struct change_peer *p;
@@ -480,6 +523,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_node(peers_in_their_order),
 		with_node(a_peer_as_it_was_said),
+		with_node(routing_settings),
 		with_node(each_alone),
 		with_node(links),
 		with_node(endpoint_prefix),

@@ -199,9 +199,9 @@ static void events_of_data(void **state)
 	(void)state;
 	lanes_packet(packet, sizeof(packet), IP_V4, 1, 2, 0);
 	lanes_sealed(&l, &l.a, packet, sizeof(packet));
-	assert_int_equal(lanes_events(&l.a), LANE_DATA_SENT | LANE_ANY_SENT);
+	assert_int_equal(lanes_events(&l.a), LANE_DATA_SENT | LANE_ANY_SENT | LANE_FLOWS);
 	lanes_udp(&l, &l.b);
-	assert_int_equal(lanes_events(&l.b), LANE_DATA_RECEIVED | LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
+	assert_int_equal(lanes_events(&l.b), LANE_DATA_RECEIVED | LANE_ANY_RECEIVED | LANE_RECEIVED_LAST | LANE_FLOWS);
 	lanes_clear(&l, &l.b);
 	/* A look takes them. */
 	assert_int_equal(lanes_events(&l.a), 0);
@@ -294,7 +294,7 @@ static void source_must_be_the_peers(void **state)
 	assert_int_equal(l.b.lane.rx_packets, 1);
 	/* It did come from the peer, though: it is counted there and keeps the session alive. */
 	assert_int_equal(l.b.peer.links->rx_bytes, 4 * (16 + 64 + 16));
-	assert_int_equal(lanes_events(&l.b), LANE_DATA_RECEIVED | LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
+	assert_int_equal(lanes_events(&l.b), LANE_DATA_RECEIVED | LANE_ANY_RECEIVED | LANE_RECEIVED_LAST | LANE_FLOWS);
 	lanes_clear(&l, &l.b);
 	lpm_remove_value(&l.b.allowed, &other);
 }
@@ -513,7 +513,7 @@ static unsigned int events_at_age(struct lanes_side *s, uint8_t src, uint8_t dst
 
 static void sending_asks_for_new_keys(void **state)
 {
-	const unsigned int sent = LANE_DATA_SENT | LANE_ANY_SENT;
+	const unsigned int sent = LANE_DATA_SENT | LANE_ANY_SENT | LANE_FLOWS;
 
 	(void)state;
 	assert_int_equal(events_at_age(&l.a, 1, 2, 120 * US_PER_S - 1), sent);
@@ -549,7 +549,7 @@ static unsigned int received_at_age(struct lanes_side *s, struct lanes_side *oth
 
 static void receiving_asks_for_new_keys(void **state)
 {
-	const unsigned int received = LANE_DATA_RECEIVED | LANE_ANY_RECEIVED | LANE_RECEIVED_LAST;
+	const unsigned int received = LANE_DATA_RECEIVED | LANE_ANY_RECEIVED | LANE_RECEIVED_LAST | LANE_FLOWS;
 
 	(void)state;
 	assert_int_equal(received_at_age(&l.b, &l.a, 2, 1, 165 * US_PER_S - 1), received);

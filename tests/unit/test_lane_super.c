@@ -98,7 +98,7 @@ static void cut_and_sealed(void **state)
 	assert_int_equal(counter, segments);
 	assert_int_equal(l.a.peer.session.current->zero.counter, segments);
 	assert_int_equal(l.a.peer.links->tx_bytes, l.b.peer.links->rx_bytes);
-	assert_int_equal(lanes_events(&l.a), LANE_DATA_SENT | LANE_ANY_SENT);
+	assert_int_equal(lanes_events(&l.a), LANE_DATA_SENT | LANE_FLOWS | LANE_ANY_SENT);
 	flow = (struct stream_flow){ .size = 0 };
 }
 

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The forwarding table in two dimensions (RFC 9079 section 4.1): destinations are a trie (base/lpm.h), and each has its entries side by
+ * side, one a source prefix, longest source first.
+ *
+ * A lookup walks down to the longest destination once, notes the few that cover the address on the way, and tries them from the longest:
+ * the first with an entry for the packet's source has it. So a miss in the source of one falls back to the next shorter, and what is most
+ * common, entries for any source, costs what a plain lookup does. Where a destination has many sources they are found by halving, one length
+ * after the other.
+ *
+ * An entry is in the table as long as it has a route or an announcer. It costs about 250 bytes with one announcer; entries of a destination
+ * move when their number changes, the announcers' array is each one's own.
+ */
+#include "node/fib.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/lpm.h"
+
+/* All there is for one destination. */
+struct fib_dst {
+	struct fib_dst *next_void;	/* of those fib_forget_peer() has left nothing in */
+	size_t count;
+	struct fib_entry entries[];	/* by source: longest first, then in address order */
+};
+
+static void entry_done(struct fib_entry *e)
+{
+	free(e->announcers);
+}
+
+static void dst_free(struct fib_dst *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		entry_done(&d->entries[i]);
+	free(d);
+}
+
+static bool free_one(void *ctx, const struct ip_prefix *prefix, void *value)
+{
+	(void)ctx;
+	(void)prefix;
+	dst_free(value);
+	return true;
+}
+
+void fib_clear(struct fib *f)
+{
+	lpm_walk(&f->destinations, free_one, NULL);
+	lpm_clear(&f->destinations);
+	f->count = 0;
+}
+
+/* Both of one family, masked. False: no pair. */
+static bool pair_read(struct prefix_pair *to, const struct prefix_pair *p)
+{
+	unsigned int bits = ip_family_bits(p->dst.addr.family);
+
+	if (!bits || p->src.addr.family != p->dst.addr.family || p->dst.len > bits || p->src.len > bits)
+		return false;
+	*to = *p;
+	ip_prefix_mask(&to->dst);
+	ip_prefix_mask(&to->src);
+	return true;
+}
+
+/* The order of entries: negative if the entry comes before this source. */
+static int compare(const struct fib_entry *e, const struct ip_prefix *src)
+{
+	if (e->prefix.src.len != src->len)
+		return e->prefix.src.len > src->len ? -1 : 1;
+	return memcmp(e->prefix.src.addr.bytes, src->addr.bytes, sizeof(src->addr.bytes));
+}
+
+/* The first entry from 'first' on that does not come before this source. */
+static size_t lower_bound(const struct fib_dst *d, size_t first, const struct ip_prefix *src)
+{
+	size_t end = d->count;
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+
+		if (compare(&d->entries[middle], src) < 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first;
+}
+
+static struct fib_entry *find(const struct fib *f, const struct prefix_pair *pair, struct fib_dst **dst)
+{
+	struct fib_dst *d = lpm_exact(&f->destinations, &pair->dst);
+	size_t i;
+
+	*dst = d;
+	if (!d)
+		return NULL;
+	i = lower_bound(d, 0, &pair->src);
+	return i < d->count && !compare(&d->entries[i], &pair->src) ? &d->entries[i] : NULL;
+}
+
+const struct fib_entry *fib_exact(const struct fib *f, const struct prefix_pair *p)
+{
+	struct prefix_pair pair;
+	struct fib_dst *d;
+
+	return pair_read(&pair, p) ? find(f, &pair, &d) : NULL;
+}
+
+/*
+ * Changing.
+ */
+
+/* Room for an entry, which is empty but for its prefix. NULL: no memory. */
+static struct fib_entry *entry_new(struct fib *f, struct fib_dst *old, const struct prefix_pair *pair)
+{
+	size_t count = old ? old->count : 0, at = old ? lower_bound(old, 0, &pair->src) : 0;
+	struct fib_dst *d = malloc(sizeof(*d) + (count + 1) * sizeof(d->entries[0]));
+
+	if (!d)
+		return NULL;
+	/* In the place of another it needs no memory, and does not fail. */
+	if (!lpm_insert(&f->destinations, &pair->dst, d)) {
+		free(d);
+		return NULL;
+	}
+	d->next_void = NULL;
+	d->count = count + 1;
+	if (count) {
+		memcpy(d->entries, old->entries, at * sizeof(d->entries[0]));
+		memcpy(d->entries + at + 1, old->entries + at, (count - at) * sizeof(d->entries[0]));
+	}
+	free(old);
+	d->entries[at] = (struct fib_entry){ .prefix = *pair };
+	f->count++;
+	return &d->entries[at];
+}
+
+static void entry_remove(struct fib *f, struct fib_dst *d, struct fib_entry *e)
+{
+	size_t behind = (size_t)(d->entries + d->count - e) - 1;
+
+	entry_done(e);
+	memmove(e, e + 1, behind * sizeof(*e));
+	d->count--;
+	f->count--;
+}
+
+bool fib_set(struct fib *f, const struct prefix_pair *p, enum fib_action action, struct lane_peer *peer,
+	     struct lane_peer *const *announcers, size_t announcer_count)
+{
+	struct lane_peer **copy = NULL;
+	struct prefix_pair pair;
+	struct fib_entry *e;
+	struct fib_dst *d;
+
+	if (!pair_read(&pair, p))
+		return false;
+	e = find(f, &pair, &d);
+	if (action == FIB_NONE && !announcer_count) {
+		if (e)
+			entry_remove(f, d, e);
+		if (d && !d->count) {
+			lpm_remove(&f->destinations, &pair.dst);
+			free(d);
+		}
+		return true;
+	}
+	if (announcer_count) {
+		copy = malloc(announcer_count * sizeof(struct lane_peer *));
+		if (!copy)
+			return false;
+		memcpy(copy, announcers, announcer_count * sizeof(struct lane_peer *));
+	}
+	if (!e)
+		e = entry_new(f, d, &pair);
+	if (!e) {
+		free(copy);
+		return false;
+	}
+	entry_done(e);
+	e->action = action;
+	e->peer = action == FIB_PEER ? peer : NULL;
+	e->announcers = copy;
+	e->announcer_count = announcer_count;
+	return true;
+}
+
+/* The peer is taken out of an entry. False: nothing is left of it. */
+static bool forget(struct fib_entry *e, const struct lane_peer *peer)
+{
+	size_t kept = 0;
+
+	if (e->peer == peer && e->action == FIB_PEER) {
+		e->action = FIB_NONE;
+		e->peer = NULL;
+	}
+	for (size_t i = 0; i < e->announcer_count; i++)
+		if (e->announcers[i] != peer)
+			e->announcers[kept++] = e->announcers[i];
+	e->announcer_count = kept;
+	return e->action != FIB_NONE || kept;
+}
+
+struct forgetting {
+	struct fib *f;
+	const struct lane_peer *peer;
+	struct fib_dst *voids;
+};
+
+/* The trie must not change during a walk, so what is void afterwards is put in a list. */
+static bool forget_in(void *ctx, const struct ip_prefix *prefix, void *value)
+{
+	struct forgetting *g = ctx;
+	struct fib_dst *d = value;
+
+	for (size_t i = d->count; i-- > 0;) {
+		if (forget(&d->entries[i], g->peer))
+			continue;
+		entry_remove(g->f, d, &d->entries[i]);
+	}
+	if (!d->count) {
+		d->entries[0].prefix.dst = *prefix;	/* there is room for one at least */
+		d->next_void = g->voids;
+		g->voids = d;
+	}
+	return true;
+}
+
+void fib_forget_peer(struct fib *f, const struct lane_peer *peer)
+{
+	struct forgetting g = { .f = f, .peer = peer };
+
+	lpm_walk(&f->destinations, forget_in, &g);
+	while (g.voids) {
+		struct fib_dst *d = g.voids;
+
+		g.voids = d->next_void;
+		lpm_remove(&f->destinations, &d->entries[0].prefix.dst);
+		free(d);
+	}
+}
+
+/*
+ * Looking up.
+ */
+
+/* The destinations that cover an address, shortest first. */
+static size_t covering(const struct fib *f, uint8_t family, const uint8_t *dst, void *values[LPM_TRAIL6_MAX])
+{
+	switch (family) {
+	case IP_V4:
+		return lpm_trail4(&f->destinations, dst, values);
+	case IP_V6:
+		return lpm_trail6(&f->destinations, dst, values);
+	default:
+		return 0;
+	}
+}
+
+/* The entry with the longest source that covers 'src', among those with a route or ('any') all. */
+static const struct fib_entry *for_source(const struct fib_dst *d, uint8_t family, const uint8_t *src, bool any)
+{
+	size_t i = 0;
+
+	while (i < d->count) {
+		const struct fib_entry *e = &d->entries[i];
+		struct ip_prefix key = { .addr.family = family, .len = e->prefix.src.len };
+
+		if (key.len) {
+			memcpy(key.addr.bytes, src, ip_family_bytes(family));
+			ip_prefix_mask(&key);
+			i = lower_bound(d, i, &key);
+			e = i < d->count && !compare(&d->entries[i], &key) ? &d->entries[i] : NULL;
+		}
+		if (e && (any || e->action != FIB_NONE))
+			return e;
+		if (!key.len)
+			return NULL;
+		/* Behind all of this length: at the first that is shorter. */
+		key.len--;
+		memset(key.addr.bytes, 0, sizeof(key.addr.bytes));
+		i = lower_bound(d, i, &key);
+	}
+	return NULL;
+}
+
+static const struct fib_entry *lookup(const struct fib *f, uint8_t family, const uint8_t *src, const uint8_t *dst, bool any)
+{
+	void *values[LPM_TRAIL6_MAX];
+	size_t count = f->count ? covering(f, family, dst, values) : 0;
+
+	while (count) {
+		const struct fib_entry *e = for_source(values[--count], family, src, any);
+
+		if (e)
+			return e;
+	}
+	return NULL;
+}
+
+const struct fib_entry *fib_lookup(const struct fib *f, uint8_t family, const uint8_t *src, const uint8_t *dst)
+{
+	return lookup(f, family, src, dst, false);
+}
+
+const struct fib_entry *fib_origin(const struct fib *f, uint8_t family, const uint8_t *src, const uint8_t *dst)
+{
+	return lookup(f, family, dst, src, true);
+}
+
+bool fib_announces(const struct fib_entry *e, const struct lane_peer *peer)
+{
+	for (size_t i = 0; i < e->announcer_count; i++)
+		if (e->announcers[i] == peer)
+			return true;
+	return false;
+}
+
+bool fib_accepts(const struct fib *f, const struct lane_peer *peer, uint8_t family, const uint8_t *src, const uint8_t *dst)
+{
+	const struct fib_entry *e = fib_origin(f, family, src, dst);
+
+	return e && fib_announces(e, peer);
+}
