@@ -38,7 +38,7 @@ struct client {
 	ev_timer timer;
 	struct control_server *server;	/* NULL: this slot is free */
 	bool writing;
-	bool down;			/* call the handler's down when the answer is away */
+	bool down, planned;		/* call the handler's down when the answer is away */
 	uint8_t header[HEADER];
 	size_t header_fill;
 	uint8_t *body;			/* the request, later header and body of the answer */
@@ -81,11 +81,11 @@ static void close_client(struct client *c)
 static void finish_client(struct client *c)
 {
 	struct control_server *s = c->server;
-	bool down = c->down;
+	bool down = c->down, planned = c->planned;
 
 	close_client(c);
 	if (down)
-		s->handler.down(s->handler.ctx);	/* 's' may be gone */
+		s->handler.down(s->handler.ctx, planned);	/* 's' may be gone */
 }
 
 static bool pack_answer(struct client *c, const Meshd__Response *r)
@@ -127,6 +127,21 @@ static bool answer_status(struct client *c, const Meshd__StatusRequest *request)
 	return ok || answer_error(c, "the status does not fit into memory or a message");
 }
 
+static bool answer_routes(struct client *c)
+{
+	struct control_handler *h = &c->server->handler;
+	Meshd__Response r = MESHD__RESPONSE__INIT;
+	bool ok;
+
+	r.routes = malloc(sizeof(*r.routes));
+	if (!r.routes)
+		return false;
+	meshd__routes__init(r.routes);
+	ok = h->routes(h->ctx, r.routes) && pack_answer(c, &r);
+	meshd__routes__free_unpacked(r.routes, NULL);
+	return ok || answer_error(c, "the routes do not fit into memory or a message");
+}
+
 static bool answer_reload(struct client *c, const Meshd__ReloadRequest *request)
 {
 	struct control_handler *h = &c->server->handler;
@@ -155,8 +170,12 @@ static bool answer(struct client *c)
 	case MESHD__REQUEST__KIND_STATUS:
 		ok = answer_status(c, q->status);
 		break;
+	case MESHD__REQUEST__KIND_ROUTES:
+		ok = answer_routes(c);
+		break;
 	case MESHD__REQUEST__KIND_DOWN:
 		c->down = true;
+		c->planned = q->down->planned;
 		ok = answer_error(c, "");
 		break;
 	case MESHD__REQUEST__KIND_RELOAD:

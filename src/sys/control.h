@@ -30,8 +30,11 @@ struct control_handler {
 	 */
 	bool (*status)(void *ctx, bool sub_sessions, Meshd__Status *s);
 
-	/* Take the interface down. Called when the answer is sent; may call control_close(). */
-	void (*down)(void *ctx);
+	/* The same for what Babel knows: routes_status_fill() (sys/routes_status.h). */
+	bool (*routes)(void *ctx, Meshd__Routes *r);
+
+	/* Take the interface down; 'planned': it comes back at once. Called when the answer is sent; may call control_close(). */
+	void (*down)(void *ctx, bool planned);
 
 	/* Put a new config in force; false with one line in 'why', and nothing changed. 'text' is wiped afterwards. */
 	bool (*reload)(void *ctx, const char *text, size_t len, struct text *why);

@@ -20,9 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "node/lane.h"
+#include "node/routing.h"
 #include "node/uapi.h"
 #include "sys/arena.h"
 #include "sys/clock.h"
@@ -32,6 +34,8 @@
 #include "sys/frame.h"
 #include "sys/privs.h"
 #include "base/offloads.h"
+#include "sys/routes_status.h"
+#include "sys/routing.h"
 #include "sys/status.h"
 #include "sys/steering.h"
 #include "sys/uapi.h"
@@ -146,14 +150,19 @@ void daemon_effects(struct daemon *d)
 		save_stamp(d);
 	if (effects & NODE_EFFECT_PORTS)
 		open_ports(d);
+	if (effects & NODE_EFFECT_BABEL_STATE && d->routing)
+		routing_save(d->routing);
 }
 
-static void rearm(struct daemon *d, struct instant now)
+/* 'more': there is something left to do, but others come first. */
+static void rearm(struct daemon *d, struct instant now, bool more)
 {
 	int64_t deadline_us = node_deadline(d->node);
 	double after;
 
 	ev_timer_stop(d->loop, &d->wake);
+	if (more)
+		deadline_us = now.mono_us;
 	if (deadline_us == NEVER_US)
 		return;
 	after = deadline_us > now.mono_us ? (double)(deadline_us - now.mono_us) / 1e6 : 0.0;
@@ -166,6 +175,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct daemon *d = w->data;
 	struct instant now = clock_now();
+	bool more;
 
 	(void)revents;
 	/* While lanes note things, look every FOLLOW_MS; they need not ring for what only moves timers of seconds. */
@@ -176,9 +186,10 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 		ev_timer_set(&d->follow, FOLLOW_MS / 1e3, 0.0);
 		ev_timer_start(loop, &d->follow);
 	}
+	more = routing_turn(d->routing, now);
 	daemon_effects(d);
 	flush_node(d);
-	rearm(d, now);
+	rearm(d, now, more);
 }
 
 /* What was noted since is seen in the turn that follows; what is noted later rings, for 'following' is over before we look. */
@@ -252,6 +263,7 @@ static void on_link_gone(struct daemon *d)
 	}
 	log_info(&d->o.log, "%s: moved to another network namespace", d->o.name);
 	d->tun.ifindex = 0;
+	routing_lose_tun(d->routing);
 	set_up(d, true);
 }
 
@@ -291,7 +303,8 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int revents)
 		on_link_gone(d);
 	else if (events & (NETLINK_LINK | NETLINK_LOST))
 		look_at_link(d);
-	if (events & (NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_LINK | NETLINK_LOST) && !ev_is_active(&d->recheck)) {
+	routing_netlink(d->routing, events);
+	if (events & (NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_BABEL | NETLINK_LINK | NETLINK_LOST) && !ev_is_active(&d->recheck)) {
 		/* Soon, but not for each of a thousand routes of its own. */
 		ev_timer_set(&d->recheck, RECHECK_MS / 1e3, 0.0);
 		ev_timer_start(loop, &d->recheck);
@@ -346,6 +359,7 @@ static void on_parent(struct ev_loop *loop, ev_io *w, int revents)
 		text_wipe(&config);
 		break;
 	case FRAME_STOP:
+		d->planned |= len;
 		stop(d, 0);
 		break;
 	default:
@@ -360,8 +374,8 @@ void daemon_tell_made(struct daemon *d)
 {
 	struct frame_made made = {
 		.mark = d->mark,
-		.default4 = d->iface.default4,
-		.default6 = d->iface.default6,
+		.default4 = d->iface.default4 || d->iface.babel4,
+		.default6 = d->iface.default6 || d->iface.babel6,
 		.listen_prefix = d->iface.listen_prefix,
 	};
 
@@ -429,6 +443,13 @@ static bool control_status(void *ctx, bool sub_sessions, Meshd__Status *s)
 	return ok;
 }
 
+static bool control_routes(void *ctx, Meshd__Routes *r)
+{
+	const struct daemon *d = ctx;
+
+	return routes_status_fill(d->node, d->o.name, clock_now(), r);
+}
+
 static void on_uapi_file(struct ev_loop *loop, ev_stat *w, int revents)
 {
 	struct daemon *d = w->data;
@@ -441,9 +462,13 @@ static void on_uapi_file(struct ev_loop *loop, ev_stat *w, int revents)
 	stop(d, 0);
 }
 
-static void control_down(void *ctx)
+/* The last word counts. */
+static void control_down(void *ctx, bool planned)
 {
-	ask_down(ctx);
+	struct daemon *d = ctx;
+
+	d->planned = planned;
+	ask_down(d);
 }
 
 static bool control_reload(void *ctx, const char *text, size_t len, struct text *why)
@@ -495,11 +520,45 @@ static void open_stamp(struct daemon *d)
 		node_set_timestamp(d->node, saved);
 }
 
+static void defaults_changed(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	/* Before the loop runs the parent has not been told of anything yet, and will be. */
+	if (d->workers)
+		daemon_tell_made(d);
+}
+
+static bool open_routing(struct daemon *d)
+{
+	const struct routing_options o = {
+		.loop = d->loop, .node = d->node, .netlink = &d->netlink, .iface = &d->iface, .name = d->o.name, .log = d->o.log,
+		.defaults_changed = defaults_changed, .ctx = d,
+	};
+
+	d->routing = routing_new(&o);
+	return d->routing;
+}
+
+/* Goodbyes of Babel's leave by the lanes: they get a moment for them. */
+static void stop_routing(struct daemon *d)
+{
+	const struct timespec moment = { .tv_nsec = STOP_MOMENT_MS * 1000000L };
+
+	if (!d->routing || !d->workers || !node_routing_on(d->node))
+		return;
+	d->o.parent_fd = -1;	/* it has asked, or is gone: what changes now is no news */
+	routing_stop(d->routing, d->planned);
+	node_turn(d->node, clock_now());
+	flush_node(d);
+	nanosleep(&moment, NULL);
+}
+
 static int open_sockets_of_people(struct daemon *d, struct text *why)
 {
 	const struct uapi_handler uapi = { .get = uapi_get, .set = uapi_set, .ctx = d };
 	const struct control_handler control = {
-		.status = control_status, .down = control_down, .reload = control_reload, .ctx = d,
+		.status = control_status, .routes = control_routes, .down = control_down, .reload = control_reload, .ctx = d,
 	};
 	int error = uapi_listen(&d->uapi, d->loop, d->o.name, &uapi);
 
@@ -617,6 +676,8 @@ static int open_all(struct daemon *d, struct text *why)
 		return fail(why, error, "%s: cannot open netlink: %s", d->o.name);
 	iface_init(&d->iface, &d->netlink, d->tun.ifindex, d->o.name, &d->o.log);
 	open_stamp(d);
+	if (!open_routing(d))
+		return fail(why, -ENOMEM, "%s: %s", d->o.name);
 	watch(d);
 	if (d->configured) {
 		error = daemon_configure(d, why);
@@ -638,7 +699,9 @@ static void close_all(struct daemon *d)
 
 	control_close(d->control);
 	uapi_close(d->uapi);
+	stop_routing(d);
 	workers_stop(d->workers);
+	routing_free(d->routing);
 	iface_done(&d->iface);
 	if (d->node)
 		node_timestamp(d->node, stamp);

@@ -18,6 +18,7 @@
 
 struct workers;
 struct control_server;
+struct routing;
 struct uapi_server;
 
 /*
@@ -31,6 +32,7 @@ enum {
 	RECHECK_MS = 200,		/* after a change of routes endpoints are checked so much later, once for all */
 	FOLLOW_MS = 100,		/* while there is traffic the node looks at its timers so often */
 	WORKERS_AUTO_MAX = 4,
+	STOP_MOMENT_MS = 20,		/* for what the lanes have to send at the end */
 };
 
 struct daemon {
@@ -45,6 +47,8 @@ struct daemon {
 	struct netlink netlink;
 	struct iface iface;
 	struct stamp stamp;
+	struct routing *routing;
+	bool planned;			/* we end to come back at once: kernel routes over ordinary interfaces stay */
 	struct uapi_server *uapi;
 	char uapi_path[64];
 	struct control_server *control;

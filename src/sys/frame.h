@@ -32,7 +32,7 @@ enum frame_type {
 	/* parent to daemon */
 	FRAME_RESOLVED = 64,	/* "HOST:PORT", a zero byte, then addresses "A:P" one a line; none: could not */
 	FRAME_SAVE,		/* tell the running config */
-	FRAME_STOP,		/* end: exit 0 */
+	FRAME_STOP,		/* end: exit 0. With a byte of payload: to come back at once */
 };
 
 /* Payload of FRAME_MADE: what the parent's firewall rules need, and what it has to record. */

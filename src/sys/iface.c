@@ -462,6 +462,22 @@ static bool *default_of(struct iface *i, uint8_t family)
 	return family == IP_V4 ? &i->default4 : &i->default6;
 }
 
+static bool *babel_default_of(struct iface *i, uint8_t family)
+{
+	return family == IP_V4 ? &i->babel4 : &i->babel6;
+}
+
+/* Whether rules with 'mark' are there for allowed IPs, or for Babel. */
+static bool has_rules(struct iface *i, uint8_t family, uint32_t mark)
+{
+	return *default_of(i, family) && i->mark == mark;
+}
+
+static bool has_babel_rules(struct iface *i, uint8_t family, uint32_t mark)
+{
+	return *babel_default_of(i, family) && i->babel_mark == mark;
+}
+
 /* Add the rules of each family in 'want'; when one fails, those that were not there before are taken back. */
 static int add_default_rules(struct iface *i, const bool want[2], uint32_t mark, struct text *why)
 {
@@ -475,7 +491,7 @@ static int add_default_rules(struct iface *i, const bool want[2], uint32_t mark,
 		return 0;
 	text_addf(why, "%s: rules of the default route: %s", i->name, words(i, err));
 	while (f-- > 0)
-		if (want[f] && !(*default_of(i, families[f]) && i->mark == mark))
+		if (want[f] && !has_rules(i, families[f], mark) && !has_babel_rules(i, families[f], mark))
 			remove_rules(i->nl, families[f], mark);
 	return err;
 }
@@ -486,11 +502,35 @@ static void keep_default_rules(struct iface *i, const bool want[2], uint32_t mar
 	for (size_t f = 0; f < 2; f++) {
 		bool *have = default_of(i, families[f]);
 
-		if (*have && (!want[f] || i->mark != mark))
+		if (*have && (!want[f] || i->mark != mark) && !has_babel_rules(i, families[f], i->mark))
 			remove_rules(i->nl, families[f], i->mark);
 		*have = want[f];
 	}
 	i->mark = want[0] || want[1] ? mark : 0;
+}
+
+int iface_set_babel_default(struct iface *i, uint8_t family, bool want, uint32_t mark)
+{
+	int err = want ? add_rules(i, family, mark) : 0;
+
+	if (err)
+		return err;
+	/* Another mark is another one for both families; each wanted one is told again. */
+	for (size_t f = 0; f < 2; f++) {
+		bool *have = babel_default_of(i, families[f]);
+		bool goes = want ? i->babel_mark != mark : families[f] == family;
+
+		if (*have && goes && !has_rules(i, families[f], i->babel_mark))
+			remove_rules(i->nl, families[f], i->babel_mark);
+		*have = *have && !goes;
+	}
+	if (want)
+		*babel_default_of(i, family) = true;
+	if (want)
+		i->babel_mark = mark;
+	else if (!i->babel4 && !i->babel6)
+		i->babel_mark = 0;
+	return 0;
 }
 
 bool iface_needs_mark(const struct config *c, const struct ip_prefix *allowed, size_t count)
@@ -585,6 +625,8 @@ void iface_done(struct iface *i)
 {
 	const bool none[2] = { false, false };
 
+	iface_set_babel_default(i, IP_V4, false, 0);
+	iface_set_babel_default(i, IP_V6, false, 0);
 	keep_default_rules(i, none, 0);
 	if (i->listen_prefix.addr.family != IP_NONE)
 		drop_listen_prefix(i, &i->listen_prefix);

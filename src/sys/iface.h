@@ -31,6 +31,8 @@ struct iface {
 	size_t route_count;
 	uint32_t mark;			/* fwmark and table of the default route; 0: none is set */
 	bool default4, default6;	/* rules are in place */
+	uint32_t babel_mark;		/* the same for default routes of Babel's, which share the rules */
+	bool babel4, babel6;
 	struct ip_prefix listen_prefix;	/* made local by us; family IP_NONE: none */
 };
 
@@ -63,6 +65,12 @@ uint32_t iface_free_mark(struct iface *i);
  */
 int iface_set_routes(struct iface *i, const struct config *c, const struct ip_prefix *allowed, size_t count,
 		     uint32_t mark, struct text *why);
+
+/*
+ * Babel's routes (sys/kfib.h) put a default route of 'family' into the table 'mark', or took the last of them out: its rules, or those of
+ * another mark before, are added or removed unless an allowed IP needs them, too. 0 or negative errno.
+ */
+int iface_set_babel_default(struct iface *i, uint8_t family, bool want, uint32_t mark);
 
 /* Whether 'allowed' holds a default route that needs the mark (Table auto and a /0 in it). */
 bool iface_needs_mark(const struct config *c, const struct ip_prefix *allowed, size_t count);

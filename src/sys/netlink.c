@@ -52,7 +52,7 @@ const char *netlink_error(const struct netlink *nl)
 /* What we want to know of a link. */
 struct link {
 	uint32_t ifindex, mtu;
-	bool up;
+	bool up, running;
 };
 
 static void read_link(void *ctx, const struct nlmsghdr *h)
@@ -67,6 +67,7 @@ static void read_link(void *ctx, const struct nlmsghdr *h)
 	l->ifindex = (uint32_t)ifi->ifi_index;
 	l->mtu = netlink_attr_u32(attrs[IFLA_MTU], 0);
 	l->up = ifi->ifi_flags & IFF_UP;
+	l->running = l->up && ifi->ifi_flags & IFF_RUNNING;
 }
 
 /* Ask for a link, by name if there is one. Attributes we do not want are left out, to keep the answer small. */
@@ -125,7 +126,8 @@ int netlink_link_set(struct netlink *nl, uint32_t ifindex, uint32_t mtu, bool up
 	return netlink_request_run(nl, &r, NULL);
 }
 
-int netlink_link_promote(struct netlink *nl, uint32_t ifindex)
+/* One of the interface's own IPv4 settings (net.ipv4.conf.NAME), which netlink sets even where /proc/sys is read-only. */
+static int set_devconf4(struct netlink *nl, uint32_t ifindex, uint16_t setting, uint32_t value)
 {
 	struct netlink_request r;
 	struct ifinfomsg *ifi = netlink_request_begin(&r, RTM_NEWLINK, 0, sizeof(*ifi));
@@ -135,11 +137,21 @@ int netlink_link_promote(struct netlink *nl, uint32_t ifindex)
 	spec = mnl_attr_nest_start(&r.header, IFLA_AF_SPEC);
 	family = mnl_attr_nest_start(&r.header, AF_INET);
 	conf = mnl_attr_nest_start(&r.header, IFLA_INET_CONF);
-	mnl_attr_put_u32(&r.header, IPV4_DEVCONF_PROMOTE_SECONDARIES, 1);
+	mnl_attr_put_u32(&r.header, setting, value);
 	mnl_attr_nest_end(&r.header, conf);
 	mnl_attr_nest_end(&r.header, family);
 	mnl_attr_nest_end(&r.header, spec);
 	return netlink_request_run(nl, &r, NULL);
+}
+
+int netlink_link_promote(struct netlink *nl, uint32_t ifindex)
+{
+	return set_devconf4(nl, ifindex, IPV4_DEVCONF_PROMOTE_SECONDARIES, 1);
+}
+
+int netlink_link_set_rp_filter(struct netlink *nl, uint32_t ifindex, uint32_t mode)
+{
+	return set_devconf4(nl, ifindex, IPV4_DEVCONF_RP_FILTER, mode);
 }
 
 int netlink_link_delete(struct netlink *nl, uint32_t ifindex)
@@ -257,5 +269,78 @@ int netlink_address_each(struct netlink *nl, uint32_t ifindex,
 	}
 	free(v4.v);
 	free(v6.v);
+	return err;
+}
+
+/* The addresses of an interface as Babel wants them: those of before if they are still there, else the first. */
+struct lan_addresses {
+	uint32_t ifindex;
+	const struct netlink_lan *before;
+	struct ip_addr address, address4;
+};
+
+static void take_lan_address(struct ip_addr *slot, const struct ip_addr *before, const struct ip_addr *a)
+{
+	if (slot->family == IP_NONE || ip_addr_equal(a, before))
+		*slot = *a;
+}
+
+static void read_lan_address(void *ctx, const struct nlmsghdr *h)
+{
+	const struct nlattr *attrs[IFA_FLAGS + 1];
+	const struct ifaddrmsg *ifa;
+	struct lan_addresses *l = ctx;
+	struct ip_addr a;
+	uint32_t flags;
+
+	if (!h) {
+		l->address.family = l->address4.family = IP_NONE;
+		return;
+	}
+	ifa = mnl_nlmsg_get_payload(h);
+	if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*ifa) || ifa->ifa_index != l->ifindex)
+		return;
+	netlink_attrs_read(h, sizeof(*ifa), attrs, IFA_FLAGS + 1);
+	flags = netlink_attr_u32(attrs[IFA_FLAGS], ifa->ifa_flags);
+	if (flags & IFA_F_DADFAILED || (flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC)))
+		return;
+	if (!netlink_attr_addr(attrs[IFA_LOCAL], netlink_family(ifa->ifa_family), &a) &&
+	    !netlink_attr_addr(attrs[IFA_ADDRESS], netlink_family(ifa->ifa_family), &a))
+		return;
+	if (a.family == IP_V4)
+		take_lan_address(&l->address4, &l->before->address4, &a);
+	else if (ip_addr_is_link_local(&a))
+		take_lan_address(&l->address, &l->before->address, &a);
+}
+
+int netlink_lan_get(struct netlink *nl, const char *name, struct netlink_lan *lan)
+{
+	static const uint8_t afs[] = { AF_INET, AF_INET6 };
+	struct lan_addresses l = { .before = lan };
+	const struct netlink_visitor v = { read_lan_address, &l };
+	struct netlink_lan now = { 0 };
+	struct link link = { 0 };
+	int err = name[0] && strlen(name) < IFNAMSIZ ? get_link(nl, 0, name, &link) : -ENODEV;
+
+	l.ifindex = link.ifindex;
+	for (size_t i = 0; i < 2 && !err; i++) {
+		struct netlink_request r;
+		struct ifaddrmsg *ifa = netlink_request_begin(&r, RTM_GETADDR, 0, sizeof(*ifa));
+
+		ifa->ifa_family = afs[i];
+		ifa->ifa_index = link.ifindex;
+		err = netlink_request_dump(nl, &r, &v);
+		if (!err && afs[i] == AF_INET)
+			now.address4 = l.address4;
+		else if (!err)
+			now.address = l.address;
+	}
+	if (!err) {
+		now.ifindex = link.ifindex;
+		now.mtu = link.mtu;
+		now.up = link.running;
+	}
+	if (!err || err == -ENODEV)
+		*lan = now;
 	return err;
 }

@@ -18,6 +18,7 @@ struct mnl_socket;
 struct netlink {
 	struct mnl_socket *request, *monitor;
 	unsigned int seq;
+	uint32_t priority;		/* of the routes that are ours (sys/kfib.h), for the monitor; 0: there are none */
 	char error[128];
 };
 
@@ -42,6 +43,25 @@ int netlink_address_add(struct netlink *nl, uint32_t ifindex, const struct ip_pr
 int netlink_address_remove(struct netlink *nl, uint32_t ifindex, const struct ip_prefix *a);
 int netlink_address_each(struct netlink *nl, uint32_t ifindex,
 			 void (*visit)(void *ctx, const struct ip_prefix *a), void *ctx);
+
+/*
+ * What Babel needs to know of an ordinary interface: up is with a carrier, 'address' is link-local and usable (no duplicate detection going
+ * on), 'address4' any IPv4 address of its. Those that 'l' holds already are kept while the interface has them; family IP_NONE: none.
+ * -ENODEV: there is no such interface, and all but the name is zero.
+ */
+struct netlink_lan {
+	uint32_t ifindex, mtu;
+	bool up;
+	struct ip_addr address, address4;
+};
+
+int netlink_lan_get(struct netlink *nl, const char *name, struct netlink_lan *l);
+
+/* Let packets in over a link whatever their source's route is, as asymmetric ways need: IPv4's rp_filter 'mode' (0 off, 2 loose). */
+int netlink_link_set_rp_filter(struct netlink *nl, uint32_t ifindex, uint32_t mode);
+
+/* The routing protocol number of all routes and rules that Babel makes us add (sys/kfib.h). */
+enum { NETLINK_PROTOCOL = 109 };
 
 /* A route to 'dst' over an interface. */
 struct netlink_route {
@@ -112,6 +132,9 @@ enum netlink_event {
 	NETLINK_ADDRESS = 4,	/* addresses, of any link */
 	NETLINK_ROUTES = 8,	/* routes, rules, or another link: ways may have changed */
 	NETLINK_LOST = 16,	/* events were lost (ENOBUFS): look at everything again */
+	NETLINK_BABEL = 32,	/* routes of NETLINK_PROTOCOL; NETLINK_ROUTES is not set for those */
+	NETLINK_BABEL_LOST = 64, /* of them, one of ours was removed by somebody else */
+	NETLINK_LINKS = 128,	/* with NETLINK_ROUTES: another link changed */
 };
 
 /* The monitor's descriptor, for the event loop. */

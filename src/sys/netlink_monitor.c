@@ -18,15 +18,19 @@
 enum {
 	MONITOR_GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
 			 RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | 1 << (RTNLGRP_IPV6_RULE - 1),
+	MONITOR_BYTES = 1 << 20,	/* its buffer, doubled by the kernel: a turn's worth of our own routes must not overflow it */
 	MONITOR_BATCH_MAX = 256,	/* datagrams a call, so that a storm of routes cannot hold up the daemon */
 };
 
 int netlink_monitor_open(struct netlink *nl)
 {
 	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	const int bytes = MONITOR_BYTES;
 
 	if (!s)
 		return -errno;
+	/* Past the system's limit, which needs CAP_NET_ADMIN; without, what overflows is looked up again. */
+	setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	if (mnl_socket_bind(s, MONITOR_GROUPS, MNL_SOCKET_AUTOPID) < 0) {
 		int err = -errno;
 
@@ -53,23 +57,39 @@ static int link_event(const struct nlmsghdr *h, uint32_t ifindex)
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*ifi))
 		return NETLINK_LOST;
 	if ((uint32_t)ifi->ifi_index != ifindex)
-		return NETLINK_ROUTES;
+		return NETLINK_ROUTES | NETLINK_LINKS;
 	if (h->nlmsg_type == RTM_DELLINK && ifi->ifi_family == AF_UNSPEC)
 		return NETLINK_LINK | NETLINK_LINK_GONE;
 	return NETLINK_LINK;
 }
 
+/* Babel's routes are told apart, for they come by thousands, and from ourselves: the notice carries the asker's port. */
+static int babel_event(const struct netlink *nl, const struct nlmsghdr *h)
+{
+	const struct nlattr *attrs[RTA_PRIORITY + 1];
+	uint32_t priority;
+
+	netlink_attrs_read(h, sizeof(struct rtmsg), attrs, RTA_PRIORITY + 1);
+	priority = netlink_attr_u32(attrs[RTA_PRIORITY], 0);
+	if (h->nlmsg_type == RTM_DELROUTE && priority && priority == nl->priority &&
+	    h->nlmsg_pid != mnl_socket_get_portid(nl->request))
+		return NETLINK_BABEL | NETLINK_BABEL_LOST;
+	return NETLINK_BABEL;
+}
+
 /* What the kernel only remembers of a route, a path MTU say, is not a route. */
-static int route_event(const struct nlmsghdr *h)
+static int route_event(const struct netlink *nl, const struct nlmsghdr *h)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(h);
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*rtm))
 		return NETLINK_LOST;
-	return rtm->rtm_flags & RTM_F_CLONED ? 0 : NETLINK_ROUTES;
+	if (rtm->rtm_flags & RTM_F_CLONED)
+		return 0;
+	return rtm->rtm_protocol == NETLINK_PROTOCOL ? babel_event(nl, h) : NETLINK_ROUTES;
 }
 
-static int event_of(const struct nlmsghdr *h, uint32_t ifindex)
+static int event_of(const struct netlink *nl, const struct nlmsghdr *h, uint32_t ifindex)
 {
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
@@ -80,7 +100,7 @@ static int event_of(const struct nlmsghdr *h, uint32_t ifindex)
 		return NETLINK_ADDRESS;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		return route_event(h);
+		return route_event(nl, h);
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
 		return NETLINK_ROUTES;
@@ -112,7 +132,7 @@ int netlink_monitor_read(struct netlink *nl, uint32_t ifindex)
 		if (n < 0)
 			continue;
 		for (const struct nlmsghdr *h = (void *)buf.bytes; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len))
-			events |= event_of(h, ifindex);
+			events |= event_of(nl, h, ifindex);
 	}
 	return events;
 }

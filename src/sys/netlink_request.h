@@ -11,9 +11,9 @@
 struct ip_addr;
 struct netlink;
 
-/* The machinery under sys/netlink.h; of no interest to anybody else. */
+/* The machinery under sys/netlink.h, and under sys/kfib.h and sys/kroutes.h; of no interest to anybody else. */
 enum {
-	NETLINK_REQUEST_MAX = 256,		/* bytes; ours are small and of known size */
+	NETLINK_REQUEST_MAX = 1024,		/* bytes; ours are small, what is copied from the kernel is measured */
 	NETLINK_ANSWER_MAX = 32 * 1024,		/* the largest piece the kernel makes of a dump */
 	NETLINK_DUMP_TRIES_MAX = 8,		/* when the tables change under a dump */
 	NETLINK_TIMEOUT_S = 2,

@@ -35,6 +35,7 @@ enum rule_kind {
 struct rule {
 	enum rule_kind kind;
 	uint32_t mark, table, priority;
+	bool babel;		/* of sys/kfib.h's */
 };
 
 /* Look for a rule of a kind, with 'mark' and 'table' unless they are 0; the one with the lowest priority is kept. */
@@ -43,6 +44,8 @@ struct search {
 	struct rule want;
 	bool found;
 	struct rule rule;
+	bool babel;		/* rules of Babel's are there... */
+	uint32_t others_first;	/* ...and this is the first of the others behind the kernel's own at 0; 0: none */
 };
 
 static bool has_selector(const struct fib_rule_hdr *frh, const struct nlattr **attrs)
@@ -64,6 +67,8 @@ static void read_rule(const struct nlmsghdr *h, struct rule *rule)
 		.mark = netlink_attr_u32(attrs[FRA_FWMARK], 0),
 		.table = netlink_attr_u32(attrs[FRA_TABLE], frh->table),
 		.priority = netlink_attr_u32(attrs[FRA_PRIORITY], 0),
+		.babel = attrs[FRA_PROTOCOL] && mnl_attr_get_payload_len(attrs[FRA_PROTOCOL]) == 1 &&
+			 mnl_attr_get_u8(attrs[FRA_PROTOCOL]) == NETLINK_PROTOCOL,
 	};
 	if (frh->action != FR_ACT_TO_TBL || has_selector(frh, attrs))
 		return;
@@ -81,7 +86,8 @@ static void search_visit(void *ctx, const struct nlmsghdr *h)
 	struct rule rule;
 
 	if (!h) {
-		s->found = false;
+		s->found = s->babel = false;
+		s->others_first = 0;
 		return;
 	}
 	frh = mnl_nlmsg_get_payload(h);
@@ -89,6 +95,10 @@ static void search_visit(void *ctx, const struct nlmsghdr *h)
 	    frh->family != netlink_af(s->family))
 		return;
 	read_rule(h, &rule);
+	if (rule.babel)
+		s->babel = true;
+	else if (rule.priority && (!s->others_first || rule.priority < s->others_first))
+		s->others_first = rule.priority;
 	if (rule.kind != s->want.kind || (s->want.mark && rule.mark != s->want.mark) ||
 	    (s->want.table && rule.table != s->want.table))
 		return;
@@ -97,7 +107,10 @@ static void search_visit(void *ctx, const struct nlmsghdr *h)
 	s->found = true;
 }
 
-/* 1 found, 0 not, or negative errno. */
+/*
+ * 1 found, 0 not, or negative errno. When it is not there, rule->priority is where it would go by itself if there were no rules of
+ * Babel's, or 0: leave that to the kernel. Those must come before wg-quick's, and the kernel would put a new one before them.
+ */
 static int find_rule(struct netlink *nl, uint8_t family, const struct rule *want, struct rule *rule)
 {
 	struct search s = { .family = family, .want = *want };
@@ -108,9 +121,12 @@ static int find_rule(struct netlink *nl, uint8_t family, const struct rule *want
 
 	frh->family = netlink_af(family);
 	err = netlink_request_dump(nl, &r, &v);
-	if (!err)
-		*rule = s.rule;
-	return err ? err : s.found;
+	if (err)
+		return err;
+	*rule = s.found ? s.rule : (struct rule){ 0 };
+	if (!s.found && s.babel && s.others_first > 1)
+		rule->priority = s.others_first - 1;
+	return s.found;
 }
 
 /* A priority of 0 leaves the place to the kernel. */
@@ -163,19 +179,20 @@ int netlink_rule_add_not_fwmark(struct netlink *nl, uint8_t family, uint32_t fwm
 	if (err < 0)
 		return err;
 	/* Of the same priority, the later added comes later. */
-	if (err && found.priority < MAIN_PRIORITY)
+	if (!err || found.priority < MAIN_PRIORITY)
 		rule.priority = found.priority;
 	return add_rule(nl, family, &rule);
 }
 
 int netlink_rule_add_suppress(struct netlink *nl, uint8_t family)
 {
-	const struct rule want = { .kind = RULE_SUPPRESS, .table = RT_TABLE_MAIN };
+	struct rule want = { .kind = RULE_SUPPRESS, .table = RT_TABLE_MAIN };
 	struct rule found;
 	int err = find_rule(nl, family, &want, &found);
 
 	if (err)
 		return err < 0 ? err : 0;
+	want.priority = found.priority;
 	return add_rule(nl, family, &want);
 }
 

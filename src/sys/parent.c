@@ -49,6 +49,7 @@
 #include "sys/privs.h"
 #include "sys/program.h"
 #include "sys/resolver.h"
+#include "sys/routing.h"
 #include "sys/runfile.h"
 
 _Static_assert((int)FRAME_MAX >= (int)CONFIG_SIZE_MAX, "a config file of any size can be told");
@@ -82,7 +83,7 @@ struct parent {
 	bool going_down;
 
 	/* What pump() saw. */
-	bool made, facts_changed, reloaded, reload_wanted, save_answered, stop;
+	bool made, facts_changed, reloaded, reload_wanted, save_answered, stop, planned;
 };
 
 static int64_t now_ms(void)
@@ -204,7 +205,8 @@ static void read_signals(struct parent *p)
 	struct signalfd_siginfo s;
 
 	while (read(p->signal_fd, &s, sizeof(s)) == sizeof(s)) {
-		if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT)
+		p->planned |= s.ssi_signo == SIGUSR1;	/* "meshd down --planned" for who has only signals, as systemd */
+		if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT || s.ssi_signo == SIGUSR1)
 			request_stop(p, s.ssi_signo == SIGINT);
 		else if (s.ssi_signo == SIGHUP)
 			on_hangup(p);
@@ -466,7 +468,7 @@ static void stop_daemon(struct parent *p)
 	int64_t limit = now_ms() + STOP_LIMIT_MS;
 
 	if (p->daemon_pid && p->daemon_fd >= 0)
-		frame_send(p->daemon_fd, FRAME_STOP, NULL, 0);
+		frame_send(p->daemon_fd, FRAME_STOP, "", p->planned);
 	while (p->daemon_pid && now_ms() < limit)
 		pump(p, limit);
 	if (p->daemon_pid) {
@@ -679,6 +681,7 @@ static void undo_daemon(struct parent *p)
 	if (!WIFSIGNALED(p->daemon_status))
 		return;
 	runfile_remove_sockets(p->name);
+	routing_clean_kept(p->name);
 	if ((!p->run.mark && p->run.listen_prefix.addr.family == IP_NONE) || netlink_open(&nl))
 		return;
 	iface_cleanup_rules(&nl, p->run.mark);
@@ -730,14 +733,13 @@ static int give_up(struct parent *p)
 
 static bool catch_signals(struct parent *p)
 {
+	static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD };
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, plain = { .sa_handler = SIG_DFL };
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		sigaddset(&set, caught[i]);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGCHLD, &plain, NULL);	/* ignored, there would be nothing to wait for */
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -775,6 +777,8 @@ static int live(struct parent *p)
 		status = take_down(p);
 	}
 	if (p->lock_fd >= 0) {
+		if (status)
+			routing_clean_kept(p->name);	/* whoever was to come back does not */
 		runfile_remove(p->name);
 		lock_release(p->name, p->lock_fd);
 	}
@@ -882,10 +886,7 @@ static int run_background(const struct parent_options *o)
 		background_child(o, fds[1]);
 	close(fds[1]);
 	config_done(o->config);
-	if (pid > 0)
-		status = wait_report(fds[0], pid);
-	else
-		status = 1;
+	status = pid > 0 ? wait_report(fds[0], pid) : 1;
 	if (pid < 0)
 		fprintf(stderr, "meshd: %s: fork: %s\n", o->name, strerror(errno));
 	close(fds[0]);

@@ -16,6 +16,7 @@
 #include "sys/dns.h"
 #include "sys/files.h"
 #include "sys/iface.h"
+#include "sys/kslot.h"
 #include "sys/netlink.h"
 #include "sys/program.h"
 
@@ -189,6 +190,7 @@ bool runfile_clean(const char *name, const struct log *log)
 		iface_cleanup_listen_prefix(&nl, &r.listen_prefix);
 		netlink_close(&nl);
 	}
+	kslot_clean(MESHD_RUN_DIR, name);
 	runfile_remove_sockets(name);
 	runfile_remove(name);
 	runfile_done(&r);

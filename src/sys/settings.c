@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/routing.h"
 #include "sys/clock.h"
 #include "sys/configfile.h"
 #include "sys/daemon_inside.h"
 #include "sys/frame.h"
+#include "sys/routing.h"
 #include "sys/worker.h"
 
 static bool listening(const struct daemon *d)
@@ -208,14 +210,29 @@ static bool collect(const struct config *c, struct ip_prefix **allowed, size_t *
 	return true;
 }
 
-/* The mark of the default route's table: FwMark, or one we choose, or 0 when no default route asks for it. */
+/*
+ * The mark of the default route's table: FwMark, or one we choose, or 0 when no default route asks for it. Babel may bring one at any
+ * time, so with it there is always a mark; see mark_for_babel() for when it is new.
+ */
 static uint32_t choose_mark(struct daemon *d, const struct config *c, const struct ip_prefix *allowed, size_t count)
 {
-	if (!iface_needs_mark(c, allowed, count))
+	if (!iface_needs_mark(c, allowed, count) && !(c->table == TABLE_AUTO && node_routing_on(d->node)))
 		return 0;
 	if (c->change.fwmark)
 		return c->change.fwmark;
 	return d->mark && d->mark != d->config.change.fwmark ? d->mark : iface_free_mark(&d->iface);
+}
+
+/* Whether there is Babel is known when the config is applied. 0 or negative errno. */
+static int mark_for_babel(struct daemon *d, const struct config *c)
+{
+	struct change change = { .bits = CHANGE_FWMARK };
+
+	if (d->mark || c->table != TABLE_AUTO || !node_routing_on(d->node))
+		return 0;
+	d->mark = c->change.fwmark ? c->change.fwmark : iface_free_mark(&d->iface);
+	change.fwmark = d->mark;
+	return c->change.fwmark || !d->mark ? 0 : daemon_apply(d, &change);
 }
 
 /* Addresses, MTU and routes of 'c'. 0, or negative errno with one line in 'why'. */
@@ -259,12 +276,16 @@ static int put_in_force(struct daemon *d, const struct config *c, struct change 
 		change->fwmark = d->mark;
 	}
 	error = daemon_apply(d, change);
+	if (!error)
+		error = mark_for_babel(d, c);
 	if (error == -EADDRINUSE)
 		text_addf(why, "%s: ListenPort %u is in use by another program", d->o.name, (unsigned int)change->listen_port);
 	else if (error)
 		text_addf(why, "%s: cannot put the config in force: %s", d->o.name, strerror(-error));
 	else
 		error = shape_interface(d, c, allowed, allowed_count, endpoints, endpoint_count, why);
+	if (!error)
+		routing_configured(d->routing, c, d->tun.ifindex, d->mark);
 	free(allowed);
 	free(endpoints);
 	return error;
@@ -436,6 +457,12 @@ static void save_peer(struct change *c, const struct node *n, size_t i, const st
 	p->endpoint_prefix_len = info->endpoint_prefix_len;
 	p->link = info->link;
 	p->keepalive_s = info->keepalive_s;
+	p->babel = info->babel;
+	p->allowed_auto = info->allowed_auto;
+	if (p->allowed_auto)
+		p->bits |= CHANGE_PEER_ALLOWED_AUTO;
+	if (p->babel || p->allowed_auto)
+		p->bits |= CHANGE_PEER_BABEL;
 	if (p->endpoint_name[0])
 		p->bits |= CHANGE_PEER_ENDPOINT_NAME;
 	else if (info->path.remote.addr.family != IP_NONE)
@@ -455,11 +482,12 @@ void daemon_format_config(struct daemon *d, struct text *out)
 	node_close_lanes(d->node);
 	node_info(d->node, &node);
 	c.change = (struct change){
-		.bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_LINKS,
+		.bits = CHANGE_PRIVATE_KEY | CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_LINKS | CHANGE_ROUTING,
 		.listen_port = node.listen_port,
 		.links = node.links,
 		.spread = node.spread,
 		.listen_prefix = node.listen_prefix,
+		.transit = d->config.change.transit,
 		.fwmark = node.fwmark == d->mark && !d->config.change.fwmark ? 0 : node.fwmark,
 	};
 	memcpy(c.change.private_key, node.private_key, KEY_LEN);
@@ -468,6 +496,7 @@ void daemon_format_config(struct daemon *d, struct text *out)
 	for (size_t i = 0; node_peer(d->node, i, clock_now(), &peer); i++)
 		save_peer(&c.change, d->node, i, &peer);
 	node_open_lanes(d->node);
+	walk.failed |= !babel_settings_copy(&c.change.babel, &d->config.change.babel);
 	if (!walk.failed)
 		config_format(&c, out);
 	free(c.addresses);

@@ -18,6 +18,7 @@
 #include "crypto/key.h"
 #include "node/flows.h"
 #include "node/node.h"
+#include "sys/routes_status.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -286,17 +287,29 @@ static bool fill_peer(const struct node *n, size_t i, const struct peer_info *in
 	       set_string(&p->endpoint_name, info->endpoint_name) && fill_path(&info->path, &p->endpoint, &p->local_address);
 }
 
+static void fill_babel(const struct peer_info *info, const struct routes_status_link *link, Meshd__Peer *p)
+{
+	p->babel = info->babel;
+	p->allowed_auto = info->allowed_auto;
+	if (!link)
+		return;
+	p->babel_cost = link->cost;
+	p->babel_reach = link->reach;
+}
+
 static bool fill_peers(const struct node *n, size_t count, const struct status_facts *f, struct instant now, Meshd__Status *out)
 {
 	size_t room = STATUS_SUB_SESSIONS_MAX;
+	struct routes_status_link *links;
 	struct peer_info info;
-	bool ok = true;
+	size_t link_count;
+	bool ok;
 
 	if (!count)
 		return true;
 	out->peers = calloc(count, sizeof(*out->peers));
-	if (!out->peers)
-		return false;
+	links = routes_status_links(n, &link_count);
+	ok = out->peers && (links || !link_count);
 	for (size_t i = 0; ok && i < count && node_peer(n, i, now, &info); i++) {
 		Meshd__Peer *p = malloc(sizeof(*p));
 
@@ -305,8 +318,10 @@ static bool fill_peers(const struct node *n, size_t count, const struct status_f
 			break;
 		meshd__peer__init(p);
 		out->peers[out->n_peers++] = p;
+		fill_babel(&info, routes_status_link(links, link_count, info.owner), p);
 		ok = fill_peer(n, i, &info, p) && (!f->sub_sessions || fill_sub_sessions(n, i, now, &room, out, p));
 	}
+	free(links);
 	crypto_wipe(&info, sizeof(info));
 	return ok;
 }

@@ -14,7 +14,8 @@
  * Ownership. Packets are read into slots of the lane's pool; what waits keeps its slot and the reader gets another. A batch read from
  * the TUN lies in one of the worker's READERS readers. When some of its packets belong to other lanes, they get a pointer to the batch
  * through their ring and the reader stays theirs until the last of them has counted itself off; the worker goes on with another. Nothing
- * large is copied but what another lane has to queue, and datagrams that were steered to the wrong lane, which are rare and counted.
+ * large is copied but what another lane has to queue, and what a lane opened for a peer of another's (from link to link, to one without
+ * sub-sessions): that goes over in blocks. Datagrams that were steered to the wrong lane are copied too, which are rare and counted.
  *
  * Every callback is between gate_enter() and gate_leave(), so whoever closes the gate finds the lane between two batches.
  */
@@ -36,7 +37,9 @@
 #include "node/lane.h"
 #include "node/node.h"
 #include "sys/clock.h"
+#include "sys/crossing.h"
 #include "sys/gate.h"
+#include "sys/pace.h"
 #include "sys/slice.h"
 #include "sys/tun.h"
 #include "sys/udp.h"
@@ -52,17 +55,7 @@ enum {
 	READ_AHEAD = 8,			/* batches read in a turn, from one source */
 	SERVE_BYTES = 256 * 1024,	/* of the queue, in a turn */
 	SERVE_IN_BYTES = 128 * 1024,	/* of what came in: were it all small, it still fits one merge */
-	STRAY_SIZE = 2048,
-	STRAYS = RING_SIZE,
-	ROOM_MIN = 16 * 1024,	/* bytes unsent in the sockets, as the kernel counts memory: a few packets */
-	ROOM_FIRST = 64 * 1024,	/* what it is at first */
-	ROOM_MAX = 2 * 1024 * 1024,
 	ROOM_WAIT_MS = 1,
-	ROOM_DECAY_MS = 20,
-	SLOW_MS = 1000,		/* for so long after the sockets were full bursts are made for the rate they take */
-	RATE_MS = 50,		/* over which that is measured */
-	BURST_MIN = 3 * 1024,
-	BURST_MAX = 65507,
 	FULL_WAIT_MS = 2,	/* for room in a socket, a few times */
 	FULL_WAITS = 5,
 	PORTS = UDP_PORTS_MAX + 1,
@@ -77,13 +70,6 @@ struct batch {
 		struct handover items[PACKET_BATCH];
 		size_t count;
 	} to[LANES_MAX];
-};
-
-/* A message for another lane. */
-struct stray {
-	atomic_bool used;
-	struct dgram dgram;
-	uint8_t bytes[PACKET_HEADROOM + STRAY_SIZE + PACKET_TAILROOM];
 };
 
 /* A socket that is watched: one of P_port's, or with port 0 of the listen port's. */
@@ -109,18 +95,14 @@ struct worker {
 	struct batch *batches;			/* READERS */
 	struct batch *batch;			/* being filled */
 	atomic_bool starved;			/* all batches are out */
-	struct stray *strays;			/* STRAYS */
+	struct crossing crossing;		/* what goes to other lanes by copying */
 	struct ring batches_in[LANES_MAX];	/* from each lane */
 	struct ring strays_in[LANES_MAX];
+	struct ring blocks_in[LANES_MAX];
 	ev_timer room;				/* look again whether the sockets have room */
 	ev_io shaper_io;			/* a timerfd: a shaper lets the next packet go */
 	atomic_bool holding;			/* there was none; others look */
-	uint64_t room_bytes;			/* may be unsent before we stop sending */
-	int64_t room_raised_us;
-	int64_t full_us;			/* when there was no room last; 0: never */
-	int64_t rate_us;			/* since when is counted... */
-	uint64_t rate_bytes;			/* ...what was sent */
-	uint32_t burst;				/* bytes sent before looking for room again */
+	struct pace pace;
 	struct udp_stats udp_stats;
 	struct worker_counts counts;
 	atomic_bool quit, watch;
@@ -155,26 +137,16 @@ static void ring_bell(struct worker *k)
 static void pass_stray(struct worker *k, const struct dgram *d)
 {
 	struct worker *to = &k->all->v[lane_of_index(wg_data_receiver(d->data), k->all->count)];
-	struct stray *s = NULL;
+	struct stray *s = crossing_copy(&k->crossing, d);
 
-	for (size_t i = 0; i < STRAYS && !s; i++)
-		if (!atomic_load_explicit(&k->strays[i].used, memory_order_acquire))
-			s = &k->strays[i];
-	if (!s || d->len > STRAY_SIZE) {
-		k->lane->drops[DROP_QUEUE_FULL]++;
+	k->counts.strays += s ? 1 : 0;
+	if (s && ring_put(&to->strays_in[k->number], s)) {
+		ring_bell(to);
 		return;
 	}
-	s->dgram = *d;
-	s->dgram.data = s->bytes + PACKET_HEADROOM;
-	memcpy(s->dgram.data, d->data, d->len);
-	atomic_store_explicit(&s->used, true, memory_order_release);
-	k->counts.strays++;
-	if (!ring_put(&to->strays_in[k->number], s)) {
-		atomic_store_explicit(&s->used, false, memory_order_release);
-		k->lane->drops[DROP_QUEUE_FULL]++;
-		return;
-	}
-	ring_bell(to);
+	if (s)
+		crossing_return(&s->used);
+	k->lane->drops[DROP_QUEUE_FULL]++;
 }
 
 static void send_runs(struct worker *k, struct dgram *dgrams, size_t count)
@@ -182,7 +154,7 @@ static void send_runs(struct worker *k, struct dgram *dgrams, size_t count)
 	size_t refused = 0, unsent;
 
 	for (size_t i = 0; i < count; i++)
-		k->rate_bytes += dgrams[i].len;
+		pace_sent(&k->pace, dgrams[i].len);
 	for (int waits = 0; count; waits++) {
 		refused += udp_send(k->all->o.udp, k->number, dgrams, count, &k->udp_stats, &unsent);
 		if (unsent == count)
@@ -209,7 +181,32 @@ static void keep_handovers(struct batch *b, const struct lane_out *out)
 	}
 }
 
-/* Send what the lane has put out. 'b' is the batch its handovers lie in, if it can have any. */
+/* There are fewer blocks than places in the ring. */
+static void pass_block(struct worker *k, unsigned int to, struct block *b)
+{
+	if (!b)
+		return;
+	k->counts.handed_over += b->count;
+	ring_put(&k->all->v[to].blocks_in[k->number], b);
+	ring_bell(&k->all->v[to]);
+}
+
+/* What a lane opened for others lies in memory that is used again at once. */
+static void copy_handovers(struct worker *k, const struct lane_out *out)
+{
+	for (size_t i = 0; i < out->handover_count; i++) {
+		unsigned int to = out->handovers[i].peer->home;
+		struct block *full;
+
+		if (!crossing_add(&k->crossing, to, &out->handovers[i], &full))
+			k->lane->drops[DROP_QUEUE_FULL]++;
+		pass_block(k, to, full);
+	}
+	for (unsigned int i = 0; out->handover_count && i < k->all->count; i++)
+		pass_block(k, i, crossing_take(&k->crossing, i));
+}
+
+/* Send what the lane has put out. 'b' is the batch its handovers lie in, if that is read from the TUN. */
 static void flush(struct worker *k, struct batch *b)
 {
 	const struct lane_out *out = lane_out(k->lane);
@@ -225,6 +222,8 @@ static void flush(struct worker *k, struct batch *b)
 	}
 	if (b)
 		keep_handovers(b, out);
+	else
+		copy_handovers(k, out);
 	for (size_t i = 0; i < out->stray_count; i++)
 		pass_stray(k, &out->strays[i]);
 	lane_out_clear(k->lane);
@@ -274,20 +273,16 @@ static struct batch *free_batch(struct worker *k)
 	return NULL;
 }
 
-/*
- * What lies in the sockets nobody can manage: while there is more than about a millisecond's worth we send nothing. How much that is
- * is learnt as the kernel's byte queue limits do it: when the sockets run dry while we waited it was too little; when
- * that has not happened for a while it may be too much.
- */
+/* While there is more than about a millisecond's worth in the sockets we send nothing. */
 static bool sockets_have_room(struct worker *k)
 {
-	return udp_room(k->all->o.udp, k->number, k->room_bytes);
+	return udp_room(k->all->o.udp, k->number, k->pace.room_bytes);
 }
 
 /* Send nothing until the sockets have room. */
 static void wait_for_room(struct worker *k)
 {
-	k->full_us = clock_now().mono_us;
+	pace_full(&k->pace, clock_now().mono_us);
 	atomic_store_explicit(&k->holding, true, memory_order_relaxed);
 	if (ev_is_active(&k->room))
 		return;
@@ -308,6 +303,18 @@ static void take_batch(struct worker *k, struct batch *b)
 	flush(k, NULL);
 }
 
+static void take_block(struct worker *k, struct block *b)
+{
+	for (size_t i = 0; i < b->count; i += PACKET_BATCH) {
+		size_t left = b->count - i;
+
+		set_bypass(k);
+		lane_from_lane(k->lane, clock_now(), b->items + i, left < PACKET_BATCH ? left : PACKET_BATCH);
+		flush(k, NULL);
+	}
+	crossing_return(&b->used);
+}
+
 /*
  * What is in our rings, but no more of each than fits one: who reads faster than we seal would keep us here, away from our own
  * sockets and the gate. True: there may be more.
@@ -318,21 +325,27 @@ static bool take_from_lanes(struct worker *k)
 
 	for (unsigned int i = 0; i < k->all->count; i++) {
 		struct batch *b;
+		struct block *c;
 		struct stray *s;
-		int batches = 0, strays = 0;
+		int batches = 0, blocks = 0, strays = 0;
 
+		while (blocks < BLOCKS && (c = ring_take(&k->blocks_in[i]))) {
+			take_block(k, c);
+			blocks++;
+		}
 		while (batches < READERS && (b = ring_take(&k->batches_in[i]))) {
 			take_batch(k, b);
 			give_back(&k->all->v[i], b, k->number);
 			batches++;
 		}
 		while (strays < RING_SIZE && (s = ring_take(&k->strays_in[i]))) {
+			set_bypass(k);
 			lane_from_udp(k->lane, clock_now(), &s->dgram, 1);
 			flush(k, NULL);
-			atomic_store_explicit(&s->used, false, memory_order_release);
+			crossing_return(&s->used);
 			strays++;
 		}
-		more |= batches == READERS || strays == RING_SIZE;
+		more |= batches == READERS || blocks == BLOCKS || strays == RING_SIZE;
 	}
 	return more;
 }
@@ -341,28 +354,6 @@ static bool take_from_lanes(struct worker *k)
  * Serving the queues, before every sleep.
  */
 
-/* While the sockets fill up a burst is a millisecond of what they take; else whatever fits a send. */
-static void measure_rate(struct worker *k, int64_t now_us)
-{
-	int64_t elapsed_us = now_us - k->rate_us;
-	uint32_t burst = BURST_MAX;
-	int64_t burst_us = 0;
-
-	if (elapsed_us < RATE_MS * US_PER_MS)
-		return;
-	if (k->full_us && now_us - k->full_us < SLOW_MS * US_PER_MS) {
-		uint64_t a_ms = k->rate_bytes * US_PER_MS / (uint64_t)elapsed_us;
-
-		burst = a_ms < BURST_MIN ? BURST_MIN : a_ms < BURST_MAX ? (uint32_t)a_ms : BURST_MAX;
-		burst_us = a_ms ? (int64_t)(burst * (uint64_t)US_PER_MS / a_ms) : 0;
-	}
-	if (burst != k->burst)
-		lane_set_burst(k->lane, burst, burst_us);
-	k->burst = burst;
-	k->rate_us = now_us;
-	k->rate_bytes = 0;
-}
-
 /* True: there is more that could go now. */
 static bool serve_out(struct worker *k)
 {
@@ -370,13 +361,15 @@ static bool serve_out(struct worker *k)
 
 	for (uint32_t left = SERVE_BYTES; more && left;) {
 		struct instant now = clock_now();
-		uint32_t bytes = k->burst < left ? k->burst : left;
+		uint32_t bytes = k->pace.burst < left ? k->pace.burst : left;
+		int64_t burst_us;
 
 		if (!sockets_have_room(k)) {
 			wait_for_room(k);
 			return false;
 		}
-		measure_rate(k, now.mono_us);
+		if (pace_measure(&k->pace, now.mono_us, &burst_us))
+			lane_set_burst(k->lane, k->pace.burst, burst_us);
 		more = lane_drain(k->lane, now, bytes);
 		flush(k, NULL);
 		left -= bytes;
@@ -390,6 +383,7 @@ static bool serve_in(struct worker *k)
 
 	if (!lane_has_in(k->lane))
 		return false;
+	set_bypass(k);
 	more = lane_drain_in(k->lane, clock_now(), SERVE_IN_BYTES);
 	flush(k, NULL);
 	return more;
@@ -420,15 +414,16 @@ static void on_serving(struct ev_loop *loop, ev_prepare *w, int revents)
 	(void)loop;
 	(void)revents;
 	gate_enter(&k->gate);
-	more = !ev_is_active(&k->room) && serve_out(k);
-	more |= serve_in(k);
+	/* In before out: what is opened for another peer may wait to go out then. */
+	more = serve_in(k);
+	more |= !ev_is_active(&k->room) && serve_out(k);
 	if (lane_out_any(k->lane))
 		flush(k, NULL);	/* what the control thread has put there */
 	arm_shaper(k);
 	k->credit = WORKER_CREDIT_BYTES;
 	if (more)
 		ring_bell(k);
-	if (lane_urgent(k->lane) || (k->lane->noted && !atomic_load(&k->all->following)))
+	if (lane_urgent(k->lane) || (lane_has_news(k->lane) && !atomic_load(&k->all->following)))
 		k->all->o.ring(k->all->o.ctx);
 	gate_leave(&k->gate);
 }
@@ -455,19 +450,12 @@ static bool ran_dry(const struct worker *k)
 static void on_room(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct worker *k = w->data;
-	int64_t now_us = clock_now().mono_us;
 
 	(void)loop;
 	(void)revents;
 	gate_enter(&k->gate);
 	atomic_store_explicit(&k->holding, false, memory_order_relaxed);
-	if (ran_dry(k)) {
-		k->room_bytes = k->room_bytes * 2 < ROOM_MAX ? k->room_bytes * 2 : ROOM_MAX;
-		k->room_raised_us = now_us;
-	} else if (now_us - k->room_raised_us > ROOM_DECAY_MS * US_PER_MS) {
-		k->room_bytes -= (k->room_bytes - ROOM_MIN) / 4;
-		k->room_raised_us = now_us;
-	}
+	pace_waited(&k->pace, clock_now().mono_us, ran_dry(k));
 	/* Serving comes before the next sleep, and looks itself whether there is room. */
 	gate_leave(&k->gate);
 }
@@ -560,6 +548,7 @@ static bool read_udp(struct worker *k, const struct source *source)
 
 	if (n <= 0)
 		return false;
+	set_bypass(k);
 	if (k->credit > 0 && !lane_has_in(k->lane))
 		lane_from_udp(k->lane, clock_now(), dgrams, (size_t)n);
 	else
@@ -751,14 +740,12 @@ static int worker_init(struct worker *k, struct workers *all, unsigned int numbe
 	k->lane = node_lane(all->o.node, number);
 	k->loop = ev_loop_new(EVFLAG_AUTO);
 	k->batches = calloc(READERS, sizeof(*k->batches));
-	k->strays = calloc(STRAYS, sizeof(*k->strays));
 	k->sources = calloc((size_t)2 * PORTS, sizeof(*k->sources));
-	if (!k->loop || !k->batches || !k->strays || !k->sources || gate_init(&k->gate) || give_slots(k))
+	if (!k->loop || !k->batches || !crossing_init(&k->crossing) || !k->sources || gate_init(&k->gate) || give_slots(k))
 		return -ENOMEM;
 	k->batch = &k->batches[0];
-	k->room_bytes = ROOM_FIRST;
+	pace_init(&k->pace);
 	k->credit = WORKER_CREDIT_BYTES;
-	k->burst = BURST_MAX;
 	k->lane->gate = (struct lane_gate){ .close = close_gate, .open = open_gate, .ctx = k };
 	return watch_all(k);
 }
@@ -816,7 +803,7 @@ static void worker_done(struct worker *k)
 		ev_loop_destroy(k->loop);
 	gate_done(&k->gate);
 	free(k->batches);
-	free(k->strays);
+	crossing_done(&k->crossing);
 	free(k->sources);
 }
 
@@ -870,10 +857,15 @@ void workers_purge(struct workers *w)
 	for (unsigned int to = 0; to < w->count; to++)
 		for (unsigned int from = 0; from < w->count; from++) {
 			struct batch *b;
+			struct block *c;
 
 			while ((b = ring_take(&w->v[to].batches_in[from]))) {
 				w->v[to].lane->drops[DROP_QUEUE_FULL] += b->to[to].count;
 				give_back(&w->v[from], b, to);
+			}
+			while ((c = ring_take(&w->v[to].blocks_in[from]))) {
+				w->v[to].lane->drops[DROP_QUEUE_FULL] += c->count;
+				crossing_return(&c->used);
 			}
 		}
 }

@@ -547,6 +547,38 @@ static void mtu_up_with_mark(void **state)
 	scene_end(&s);
 }
 
+/* Babel's default routes need the same rules as those of allowed IPs: they go with the last of both. */
+static void rules_shared_with_babel(void **state)
+{
+	const char *rules4 = "ip -4 rule | grep -c 'fwmark 0xca6c\\|suppress'", *rules6 = "ip -6 rule | grep -c 'fwmark 0xca6c\\|suppress'";
+	struct scene s;
+
+	(void)state;
+	scene_begin(&s);
+	up(&s);
+	assert_int_equal(set_routes(&s, "0.0.0.0/0", MARK), 0);
+	assert_int_equal(iface_set_babel_default(&s.iface, IP_V4, true, MARK), 0);
+	assert_int_equal(iface_set_babel_default(&s.iface, IP_V6, true, MARK), 0);
+	shows(rules4, "2\n");
+	shows(rules6, "2\n");
+	assert_int_equal(set_routes(&s, "", MARK), 0);
+	shows(rules4, "2\n");
+	assert_int_equal(set_routes(&s, "0.0.0.0/0", MARK), 0);
+	assert_int_equal(iface_set_babel_default(&s.iface, IP_V4, false, MARK), 0);
+	shows(rules4, "2\n");
+	assert_int_equal(set_routes(&s, "", MARK), 0);
+	shows(rules4, "0\n");
+	shows(rules6, "2\n");
+	/* Another mark: each family is told again. */
+	assert_int_equal(iface_set_babel_default(&s.iface, IP_V4, true, MARK), 0);
+	assert_int_equal(iface_set_babel_default(&s.iface, IP_V4, true, MARK + 1), 0);
+	assert_int_equal(iface_set_babel_default(&s.iface, IP_V6, true, MARK + 1), 0);
+	shows("(ip -4 rule; ip -6 rule) | grep -c 'fwmark 0xca6c'", "0\n");
+	shows("(ip -4 rule; ip -6 rule) | grep -c 'fwmark 0xca6d'", "2\n");
+	scene_end(&s);
+	shows("(ip -4 rule; ip -6 rule) | grep -c 'fwmark\\|suppress'", "0\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -563,6 +595,7 @@ int main(void)
 		CASE(listen_prefix),
 		CASE(mtu_up),
 		CASE(mtu_up_with_mark),
+		CASE(rules_shared_with_babel),
 	};
 
 	if (!can_run())

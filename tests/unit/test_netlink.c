@@ -514,7 +514,7 @@ static void monitor(void **state)
 	a0 = index_of("a0");
 	drain();
 	assert_int_equal(netlink_link_set(&nl, a0, 1300, true), 0);
-	assert_int_equal(events() & ~NETLINK_ADDRESS, NETLINK_ROUTES);
+	assert_int_equal(events() & ~NETLINK_ADDRESS, NETLINK_ROUTES | NETLINK_LINKS);
 	assert_int_equal(netlink_link_delete(&nl, a0), 0);
 	assert_int_equal(events() & (NETLINK_LINK | NETLINK_LINK_GONE | NETLINK_ROUTES), NETLINK_ROUTES);
 	drain();
@@ -573,7 +573,7 @@ static void monitor_details(void **state)
 	link.ifi_family = AF_UNSPEC;
 	assert_int_equal(heard(RTM_DELLINK, &link, sizeof(link)), NETLINK_LINK | NETLINK_LINK_GONE);
 	link.ifi_index++;
-	assert_int_equal(heard(RTM_DELLINK, &link, sizeof(link)), NETLINK_ROUTES);
+	assert_int_equal(heard(RTM_DELLINK, &link, sizeof(link)), NETLINK_ROUTES | NETLINK_LINKS);
 	assert_int_equal(heard(RTM_NEWNEIGH, &link, sizeof(link)), 0);
 	assert_int_equal(heard(RTM_NEWROUTE, &rtm, 4), NETLINK_LOST);		/* too short */
 	assert_int_equal(heard(RTM_DELLINK, &link, 4), NETLINK_LOST);
