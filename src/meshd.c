@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/flows.h"
+#include "cli/routes.h"
 #include "cli/status.h"
 #include "config.h"
 #include "crypto/key.h"
@@ -23,11 +24,12 @@ static const struct command {
 	const char *synopsis, *help;
 } commands[] = {
 	{ "up", cmd_up, "up [-f] [-v] NAME|FILE.conf", "bring an interface up; without a config, make one" },
-	{ "down", cmd_down, "down NAME|FILE.conf", "take it down" },
+	{ "down", cmd_down, "down [--planned] NAME|FILE.conf", "take it down" },
 	{ "reload", cmd_reload, "reload NAME|FILE.conf", "put a changed config in force; sessions go on" },
 	{ "status", cmd_status, "status [NAME] [--json]", "how it is" },
 	{ "peers", cmd_peers, "peers [NAME] [--json]", "the peers, a line each" },
 	{ "flows", cmd_flows, "flows [NAME] [--json]", "outer flows, and how many inner ones are on each" },
+	{ "routes", cmd_routes, "routes [NAME] [--json]", "routes, and why; --all: also those not chosen; --neighbours" },
 	{ "genkey", cmd_genkey, "genkey", "write a new private key" },
 	{ "genpsk", cmd_genpsk, "genpsk", "write a new preshared key" },
 	{ "pubkey", cmd_pubkey, "pubkey", "write the public key of a private one read from standard input" },
@@ -35,7 +37,7 @@ static const struct command {
 
 /* Of DESIGN.md's contract, and not here yet. */
 static const char *const reserved[] = {
-	"paths", "routes", "graph", "top", "init", "invite", "join", "export", "import", "revoke",
+	"paths", "graph", "top", "init", "invite", "join", "export", "import", "revoke",
 };
 
 static void print_help(FILE *f)

@@ -22,9 +22,9 @@ struct answers {
 	size_t count;
 };
 
-/* Ask one daemon; a reason goes to stderr. */
-static bool ask_one(struct answers *a, const char *name)
+static bool ask_one(void *ctx, const char *name)
 {
+	struct answers *a = ctx;
 	struct text why = { 0 };
 	Meshd__Status *s, **bigger = reallocarray(a->v, a->count + 1, sizeof(*a->v));
 	bool ok;
@@ -41,41 +41,57 @@ static bool ask_one(struct answers *a, const char *name)
 	return ok;
 }
 
-static bool ask_all(struct answers *a)
+bool ask_each(const char *name, bool (*one)(void *ctx, const char *name), void *ctx)
 {
 	struct client_names names = { 0 };
 	struct text why = { 0 };
-	bool ok = client_names(&names, &why);
+	bool ok;
 
+	if (name)
+		return one(ctx, name);
+	ok = client_names(&names, &why);
 	if (!ok)
 		cli_fail("%s", why.len ? why.s : "no memory");
 	for (size_t i = 0; i < names.count; i++)
-		ok = ask_one(a, names.v[i]) && ok;
-	if (ok && !a->count)
+		ok = one(ctx, names.v[i]) && ok;
+	if (ok && !names.count)
 		cli_fail("no interface is running (start one with: meshd up NAME)");
 	text_done(&why);
 	client_names_done(&names);
 	return ok;
 }
 
+bool ask_print(struct text *out)
+{
+	bool ok = !out->failed;
+
+	if (!ok) {
+		cli_fail("no memory for the answer");
+	} else if (out->len && (fwrite(out->s, 1, out->len, stdout) != out->len || fflush(stdout))) {
+		cli_fail("standard output: %s", strerror(errno));
+		ok = false;
+	}
+	text_done(out);
+	return ok;
+}
+
 static bool print(const struct ask_command *c, const struct answers *a, bool json)
 {
 	struct text out = { 0 };
-	bool ok;
 
 	if (json)
 		c->json(a->v, a->count, &out);
 	else
 		c->text(a->v, a->count, term_wants_colour(), &out);
-	ok = !out.failed;
-	if (!ok) {
-		cli_fail("no memory for the answer");
-	} else if (out.len && (fwrite(out.s, 1, out.len, stdout) != out.len || fflush(stdout))) {
-		cli_fail("standard output: %s", strerror(errno));
-		ok = false;
-	}
-	text_done(&out);
-	return ok;
+	return ask_print(&out);
+}
+
+bool ask_name_is_good(const char *name)
+{
+	if (!name || config_interface_name(name))
+		return true;
+	cli_fail("'%s' cannot be an interface's name", name);
+	return false;
 }
 
 static int usage(const char *command)
@@ -105,11 +121,7 @@ static int parse_arguments(int argc, char **argv, const char **name, bool *json)
 	if (argc - optind > 1)
 		return usage(argv[0]);
 	*name = argv[optind];
-	if (*name && !config_interface_name(*name)) {
-		cli_fail("'%s' cannot be an interface's name", *name);
-		return CLI_USAGE;
-	}
-	return CLI_DONE;
+	return ask_name_is_good(*name) ? CLI_DONE : CLI_USAGE;
 }
 
 int ask_run(const struct ask_command *command, int argc, char **argv)
@@ -121,7 +133,7 @@ int ask_run(const struct ask_command *command, int argc, char **argv)
 
 	if (status != CLI_DONE)
 		return status;
-	asked = name ? ask_one(&a, name) : ask_all(&a);
+	asked = ask_each(name, ask_one, &a);
 	printed = (!asked && !a.count) || print(command, &a, json);
 	for (size_t i = 0; i < a.count; i++)
 		meshd__status__free_unpacked(a.v[i], NULL);

@@ -18,6 +18,17 @@ struct ask_command {
 	bool sub_sessions;	/* ask for the peers' sub-sessions, too */
 };
 
+/* The steps by themselves, for a command that asks for something else. All say on stderr what went wrong. */
+
+/* Ask 'one' about an interface, or with NULL about all that run; it says by itself why it failed. False: some did. */
+bool ask_each(const char *name, bool (*one)(void *ctx, const char *name), void *ctx);
+
+/* Write to standard output, and free. */
+bool ask_print(struct text *out);
+
+/* Whether an argument can be an interface's name; NULL is none, and good. */
+bool ask_name_is_good(const char *name);
+
 /* Run it; argv[0] is the command's own name. Returns the exit status. */
 int ask_run(const struct ask_command *command, int argc, char **argv);
 

@@ -182,12 +182,32 @@ bool client_status(const char *name, bool sub_sessions, Meshd__Status **out, str
 	return *out;
 }
 
-bool client_down(const char *name, struct text *why)
+bool client_routes(const char *name, Meshd__Routes **out, struct text *why)
+{
+	Meshd__RoutesRequest routes = MESHD__ROUTES_REQUEST__INIT;
+	Meshd__Request q = MESHD__REQUEST__INIT;
+	Meshd__Response *r;
+
+	q.kind_case = MESHD__REQUEST__KIND_ROUTES;
+	q.routes = &routes;
+	r = ask(name, &q, CLIENT_TIMEOUT_S, why);
+	if (!r)
+		return false;
+	*out = r->routes;
+	r->routes = NULL;
+	meshd__response__free_unpacked(r, NULL);
+	if (!*out)
+		explain_exchange(name, EPROTO, why);
+	return *out;
+}
+
+bool client_down(const char *name, bool planned, struct text *why)
 {
 	Meshd__DownRequest down = MESHD__DOWN_REQUEST__INIT;
 	Meshd__Request q = MESHD__REQUEST__INIT;
 	Meshd__Response *r;
 
+	down.planned = planned;
 	q.kind_case = MESHD__REQUEST__KIND_DOWN;
 	q.down = &down;
 	r = ask(name, &q, CLIENT_DOWN_S, why);

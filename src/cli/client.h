@@ -24,8 +24,11 @@ enum {
 /* Ask how things are; 'sub_sessions': in full. '*out' is the caller's: meshd__status__free_unpacked(*out, NULL). */
 bool client_status(const char *name, bool sub_sessions, Meshd__Status **out, struct text *why);
 
-/* Ask the daemon to take the interface down. True as soon as it agreed: wait for its lock to see it gone. */
-bool client_down(const char *name, struct text *why);
+/* Ask what Babel knows. '*out' is the caller's: meshd__routes__free_unpacked(*out, NULL). */
+bool client_routes(const char *name, Meshd__Routes **out, struct text *why);
+
+/* Ask the daemon to take the interface down ('planned': to come back at once). True as soon as it agreed: wait for its lock to see it gone. */
+bool client_down(const char *name, bool planned, struct text *why);
 
 /* Put a new config (the text of a file) in force. False: refused, and nothing changed. */
 bool client_reload(const char *name, const char *config, size_t len, struct text *why);

@@ -19,6 +19,7 @@
 #include "cli/json.h"
 #include "cli/term.h"
 #include "crypto/key.h"
+#include "wire/babel.h"
 
 enum {
 	LABEL_WIDTH = 15,
@@ -45,11 +46,17 @@ static const struct {
 	{ "key_expired", "the session's key had expired" },
 	{ "bad_inner", "no IP packet inside" },
 	{ "source", "inner source is not among the peer's allowed IPs" },
+	{ "transit", "for another peer, and Transit is off" },
+	{ "loop", "for the very peer it came from" },
+	{ "hop_limit", "hop limit used up on the way through" },
+	{ "too_big", "too big for the next link on the way through" },
+	{ "routing_queue", "too many Babel packets at once" },
 	{ "ecn", "congested on the way, and cannot be marked" },
 	{ "control", "mesh control message that makes no sense" },
 	{ "control_queue", "too many mesh control messages at once" },
 	{ "overload", "came in faster than it could be opened" },
 	{ "no_peer", "no peer has that destination" },
+	{ "unreachable", "the route to that destination was lost" },
 	{ "no_endpoint", "the peer's endpoint is not known" },
 	{ "endpoint_loop", "the endpoint's route leads into the tunnel itself" },
 	{ "no_session", "no session any more to send it by" },
@@ -123,13 +130,15 @@ static void __attribute__((format(printf, 3, 4))) row(struct page *p, const char
 	text_done(&value);
 }
 
-static void list_row(struct page *p, const char *label, char *const *v, size_t count)
+/* 'first' comes before the list, if it is not empty. */
+static void list_row(struct page *p, const char *label, const char *first, char *const *v, size_t count)
 {
 	struct text value = { 0 };
 
+	text_add(&value, first);
 	for (size_t i = 0; i < count; i++)
-		text_addf(&value, "%s%s", i ? ", " : "", v[i]);
-	styled_row(p, label, STYLE_PLAIN, count && value.s ? value.s : "(none)");
+		text_addf(&value, "%s%s", value.len ? ", " : "", v[i]);
+	styled_row(p, label, STYLE_PLAIN, value.len ? value.s : "(none)");
 	text_done(&value);
 }
 
@@ -202,7 +211,7 @@ static void interface_text(struct page *p, const Meshd__Status *s)
 	styled_row(p, "state", s->up ? STYLE_GOOD : STYLE_BAD, s->up ? "up" : "down");
 	row(p, "public key", "%s", s->public_key.len ? key_text(&s->public_key, key) : "(none: it has no private key)");
 	row(p, "listen port", "%" PRIu32, s->listen_port);
-	list_row(p, "addresses", s->addresses, s->n_addresses);
+	list_row(p, "addresses", "", s->addresses, s->n_addresses);
 	row(p, "mtu", "%" PRIu32, s->mtu);
 	if (s->fwmark)
 		row(p, "fwmark", "0x%" PRIx32, s->fwmark);
@@ -256,6 +265,22 @@ static void sub_sessions_text(struct page *p, const Meshd__Peer *peer)
 		    peer->sub_sessions_max, peer->sub_sessions_usable, peer->opener ? "us" : "the peer", nat);
 }
 
+static void babel_text(struct page *p, const Meshd__Peer *peer)
+{
+	unsigned int heard = 0;
+
+	if (!peer->babel)
+		return;
+	for (uint32_t reach = peer->babel_reach; reach; reach &= reach - 1)
+		heard++;
+	if (!peer->babel_cost)
+		row(p, "babel", "not heard");
+	else if (peer->babel_cost >= BABEL_INFINITY)
+		styled_row(p, "babel", STYLE_BAD, "the link is down");
+	else
+		row(p, "babel", "cost %" PRIu32 ", %u of the last 16 hellos heard", peer->babel_cost, heard);
+}
+
 /* What is there only between meshds, and the queue. */
 static void link_text(struct page *p, const Meshd__Peer *peer)
 {
@@ -265,6 +290,7 @@ static void link_text(struct page *p, const Meshd__Peer *peer)
 		styled_row(p, "ecn", STYLE_BAD, "marks on this path are not to be trusted; not used");
 	else if (peer->ecn_bleached)
 		row(p, "ecn", "taken away on this path: routers on it drop where they could mark");
+	babel_text(p, peer);
 	if (peer->waiting)
 		row(p, "waiting", "%" PRIu32 " packet%s for a session", peer->waiting, peer->waiting == 1 ? "" : "s");
 	if (peer->queued > peer->waiting)
@@ -280,7 +306,7 @@ static void peer_text(struct page *p, const Meshd__Status *s, const Meshd__Peer 
 	if (*peer->name)
 		row(p, "public key", "%s", key);
 	endpoint_text(p, s, peer);
-	list_row(p, "allowed ips", peer->allowed_ips, peer->n_allowed_ips);
+	list_row(p, "allowed ips", peer->allowed_auto ? "auto" : "", peer->allowed_ips, peer->n_allowed_ips);
 	row(p, "handshake", "%s%s", term_age(peer->handshake_wall_ns, s->now_ns, age),
 	    peer->handshake_wall_ns && !peer->has_session ? " (the session has ended)" : "");
 	traffic_text(p, peer);
@@ -467,6 +493,13 @@ static void peer_json(struct json *j, const Meshd__Status *s, const Meshd__Peer 
 	json_bool(j, "ecn_untrusted", peer->ecn_untrusted);
 	json_bool(j, "ecn_bleached", peer->ecn_bleached);
 	json_uint(j, "queued_packets", peer->queued);
+	json_bool(j, "allowed_auto", peer->allowed_auto);
+	json_bool(j, "babel", peer->babel);
+	if (peer->babel_cost && peer->babel_cost < BABEL_INFINITY)
+		json_uint(j, "babel_cost", peer->babel_cost);
+	else
+		json_null(j, "babel_cost");
+	json_uint(j, "babel_reach", peer->babel_reach);
 	json_object_end(j);
 }
 

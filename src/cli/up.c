@@ -25,6 +25,7 @@
 #include "sys/logsink.h"
 #include "sys/parent.h"
 #include "sys/privs.h"
+#include "sys/routing.h"
 #include "sys/runfile.h"
 
 #define WG_CONFIG_DIR "/etc/wireguard"
@@ -44,16 +45,16 @@ static int fail_text(struct text *why)
 	return CLI_FAILED;
 }
 
-/* The one argument of down and reload. */
-static bool find_argument(struct configfile *f, int argc, char **argv, const char *synopsis, int *status)
+/* The one argument of down and reload, NULL: wrong usage. */
+static bool find_argument(struct configfile *f, const char *arg, const char *synopsis, int *status)
 {
 	struct text why = { 0 };
 
-	if (argc != 2 || argv[1][0] == '-') {
+	if (!arg) {
 		*status = cli_usage(synopsis);
 		return false;
 	}
-	if (configfile_find(f, argv[1], &why))
+	if (configfile_find(f, arg, &why))
 		return true;
 	*status = cli_fail("%s", why.s ? why.s : "out of memory");
 	text_done(&why);
@@ -208,10 +209,10 @@ static int hear_note(const char *name)
 }
 
 /* The parent is there and its daemon does not answer: a signal does the same. */
-static int ask_down(const char *name, int holder)
+static int ask_down(const char *name, int holder, bool planned)
 {
 	struct text why = { 0 };
-	bool asked = client_down(name, &why);
+	bool asked = client_down(name, planned, &why);
 	int status = CLI_DONE, error = 0;
 
 	if (!asked && kill(holder, SIGTERM) < 0 && errno != ESRCH)
@@ -231,7 +232,7 @@ static bool down_bare(const char *name)
 {
 	const struct timespec nap = { .tv_nsec = POLL_MS * 1000000 };
 	struct text why = { 0 };
-	bool ok = client_down(name, &why);
+	bool ok = client_down(name, false, &why);
 
 	text_done(&why);
 	for (int ms = 0; ok && if_nametoindex(name) && ms < DOWN_LIMIT_MS; ms += POLL_MS)
@@ -243,17 +244,18 @@ static int clean_up(const char *name)
 {
 	struct log log = logsink_stderr(false);
 	int fd = lock_take(name);
-	bool found;
+	bool found, kept;
 
 	if (fd == -EBUSY)
 		return cli_fail("%s: somebody else is bringing it up or cleaning up right now", name);
 	if (fd < 0)
 		return cli_fail("%s: %s: %s", name, MESHD_RUN_DIR, strerror(-fd));
 	found = runfile_clean(name, &log);
+	kept = routing_clean_kept(name);
 	lock_release(name, fd);
-	if (!found)
+	if (!found && !kept)
 		return cli_fail("%s: not running", name);
-	printf("meshd: %s: not running; cleaned up what a run that was killed had left\n", name);
+	printf("meshd: %s: not running; cleaned up what a run that was %s had left\n", name, found ? "killed" : "to come back");
 	return CLI_DONE;
 }
 
@@ -267,12 +269,30 @@ static bool has_leftovers(const char *name)
 	return found;
 }
 
+/* What is to be taken down; NULL: wrong usage. */
+static const char *down_argument(int argc, char **argv, bool *planned)
+{
+	static const struct option longs[] = {
+		{ "planned", no_argument, NULL, 'p' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c != 'p')
+			return NULL;
+		*planned = true;
+	}
+	return optind == argc - 1 ? argv[optind] : NULL;
+}
+
 int cmd_down(int argc, char **argv)
 {
 	struct configfile f;
+	bool planned = false;
 	int holder, status;
 
-	if (!find_argument(&f, argc, argv, "down NAME|FILE.conf", &status))
+	if (!find_argument(&f, down_argument(argc, argv, &planned), "down [--planned] NAME|FILE.conf", &status))
 		return status;
 	if (!privs_have_net_admin())
 		return cli_fail("the capability CAP_NET_ADMIN is missing: run it as root");
@@ -280,7 +300,7 @@ int cmd_down(int argc, char **argv)
 	if (holder < 0)
 		return cli_fail("%s: %s: %s", f.name, MESHD_RUN_DIR, strerror(-holder));
 	if (holder > 0) {
-		status = ask_down(f.name, holder);
+		status = ask_down(f.name, holder, planned);
 		return status == CLI_DONE && has_leftovers(f.name) ? clean_up(f.name) : status;
 	}
 	return down_bare(f.name) ? CLI_DONE : clean_up(f.name);
@@ -334,7 +354,7 @@ int cmd_reload(int argc, char **argv)
 	struct config c;
 	int status;
 
-	if (!find_argument(&f, argc, argv, "reload NAME|FILE.conf", &status))
+	if (!find_argument(&f, argc == 2 && argv[1][0] != '-' ? argv[1] : NULL, "reload NAME|FILE.conf", &status))
 		return status;
 	privs_protect();
 	if (!use_running_file(&f, argv[1]))

@@ -42,6 +42,7 @@ struct served {
 	uint64_t asked;
 	size_t peers;		/* to tell of */
 	size_t version_len;	/* to blow the answer up with */
+	bool planned;
 };
 
 static bool serve_status(void *ctx, bool sub_sessions, Meshd__Status *s)
@@ -67,10 +68,28 @@ static bool serve_status(void *ctx, bool sub_sessions, Meshd__Status *s)
 	return v->peers != 13;	/* as if memory had ended */
 }
 
-static void serve_down(void *ctx)
+/* As many routes as there are peers to tell of. */
+static bool serve_routes(void *ctx, Meshd__Routes *r)
 {
 	struct served *v = ctx;
 
+	r->name = strdup("test0");
+	r->routes = calloc(v->peers + 1, sizeof(*r->routes));
+	for (size_t i = 0; i < v->peers; i++) {
+		r->routes[i] = malloc(sizeof(**r->routes));
+		meshd__babel_route__init(r->routes[i]);
+		r->n_routes++;
+		if (asprintf(&r->routes[i]->prefix, "10.0.%zu.0/24", i) < 0)
+			r->routes[i]->prefix = NULL;
+	}
+	return v->peers != 13;
+}
+
+static void serve_down(void *ctx, bool planned)
+{
+	struct served *v = ctx;
+
+	v->planned = planned;
 	control_close(v->server);
 	v->server = NULL;
 	ev_break(v->loop, EVBREAK_ALL);
@@ -98,14 +117,14 @@ static bool serve_reload(void *ctx, const char *text, size_t len, struct text *w
 static int serve(int ready)
 {
 	struct served v = { .loop = ev_loop_new(EVFLAG_AUTO) };
-	struct control_handler h = { serve_status, serve_down, serve_reload, &v, TIMEOUT_S };
+	struct control_handler h = { serve_status, serve_routes, serve_down, serve_reload, &v, TIMEOUT_S };
 	int error = control_listen(&v.server, v.loop, "test0", &h);
 
 	if (write(ready, &error, sizeof(error)) != sizeof(error) || error)
 		return 3;
 	ev_run(v.loop, 0);
 	ev_loop_destroy(v.loop);
-	return v.server || !access(SOCKET, F_OK) ? 4 : 0;
+	return v.server || !access(SOCKET, F_OK) ? 4 : v.planned ? 5 : 0;
 }
 
 /* ---- the test's side ---- */
@@ -156,7 +175,7 @@ static int teardown(void **state)
 	(void)state;
 	if (!server_pid)
 		return 0;
-	ok = client_down("test0", &why);
+	ok = client_down("test0", false, &why);
 	if (!ok) {
 		print_message("%s\n", why.s);
 		kill(server_pid, SIGKILL);
@@ -245,6 +264,27 @@ static void in_full_or_not(void **state)
 	}
 }
 
+static void asks_for_routes(void **state)
+{
+	struct text why = { 0 };
+	Meshd__Routes *r = NULL;
+
+	(void)state;
+	command("peers 3");
+	assert_true(client_routes("test0", &r, &why));
+	assert_string_equal(r->name, "test0");
+	assert_int_equal(r->n_routes, 3);
+	assert_string_equal(r->routes[2]->prefix, "10.0.2.0/24");
+	meshd__routes__free_unpacked(r, NULL);
+	command("peers 13");
+	assert_false(client_routes("test0", &r, &why));
+	assert_string_equal(why.s, "test0: the routes do not fit into memory or a message");
+	text_reset(&why);
+	assert_false(client_routes("other", &r, &why));
+	assert_string_equal(why.s, "other: meshd is not running (start it with: meshd up other)");
+	text_done(&why);
+}
+
 static void reload_tells_why_not(void **state)
 {
 	struct text why = { 0 };
@@ -283,7 +323,7 @@ static void nobody_there(void **state)
 	assert_false(client_status("other", false, &s, &why));
 	assert_string_equal(why.s, "other: meshd is not running (start it with: meshd up other)");
 	text_reset(&why);
-	assert_false(client_down("other", &why));
+	assert_false(client_down("other", false, &why));
 	assert_string_equal(why.s, "other: meshd is not running (start it with: meshd up other)");
 	text_done(&why);
 }
@@ -441,6 +481,16 @@ static void down_and_gone(void **state)
 	text_done(&why);
 }
 
+static void down_planned(void **state)
+{
+	struct text why = { 0 };
+
+	(void)state;
+	assert_true(client_down("test0", true, &why));
+	assert_int_equal(server_ended(), 5);
+	text_done(&why);
+}
+
 static void modes(void **state)
 {
 	struct stat st;
@@ -494,7 +544,7 @@ static void others_are_refused(void **state)
 
 static void names_of_the_living(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct client_names names = { 0 };
 	struct control_server *a, *b;
@@ -523,7 +573,7 @@ static void names_of_the_living(void **state)
 
 static void one_server_a_name(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct control_server *s = NULL;
 
@@ -546,6 +596,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(asks_and_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_full_or_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(asks_for_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload_tells_why_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_configs, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),
@@ -557,6 +608,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(many_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(down_and_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(down_planned, setup, teardown),
 		cmocka_unit_test_setup_teardown(modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_of_the_living, setup, teardown),

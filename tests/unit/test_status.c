@@ -58,6 +58,9 @@ static void make_peers(struct made *m)
 	p[0].sub_sessions_usable = 13;
 	p[0].sub_sessions_busy = 9;
 	p[0].queued = 12;
+	p[0].babel = p[0].allowed_auto = true;
+	p[0].babel_cost = 128;
+	p[0].babel_reach = 0xfffe;
 
 	p[1].endpoint = "[2001:db8::1]:51820";
 	p[1].endpoint_loops = true;
@@ -163,12 +166,13 @@ static void full_text(void **state)
 		"peer laptop\n"
 		"  public key     " KEY2 "\n"
 		"  endpoint       192.0.2.1:51820 (home.example.org:51820), from 198.51.100.7\n"
-		"  allowed ips    10.0.0.2/32, fd00::2/128\n"
+		"  allowed ips    auto, 10.0.0.2/32, fd00::2/128\n"
 		"  handshake      1 minute, 3 seconds ago\n"
 		"  transfer       1.50 KiB received, 5.00 MiB sent\n"
 		"  rate           1.2 Mbit/s in, 0 bit/s out\n"
 		"  sub-sessions   9 of 32 in use, 13 ready; opened by us, behind a NAT\n"
 		"  ecn            marks on this path are not to be trusted; not used\n"
+		"  babel          cost 128, 15 of the last 16 hellos heard\n"
 		"  queue          12 packets\n"
 		"  keepalive      every 25 seconds\n"
 		"  preshared key  yes\n"
@@ -260,6 +264,37 @@ static void links_in_words(void **state)
 		p->sub_sessions_busy = 1;
 		p->waiting = cases[i].waiting;
 		p->queued = cases[i].queued;
+		status_text(&m.status, false, &out);
+		if (!strstr(out.s, cases[i].line))
+			fail_msg("case %zu: %s", i, out.s);
+		text_done(&out);
+	}
+}
+
+/* A peer with Babel is a neighbour, or was, or is not yet. */
+static void babel_in_words(void **state)
+{
+	static const struct {
+		const char *line;
+		uint32_t cost, reach;
+	} cases[] = {
+		{ "  allowed ips    auto\n", 0, 0 },
+		{ "  babel          not heard\n", 0, 0 },
+		{ "  babel          the link is down\n", 65535, 1 },
+		{ "  babel          cost 96, 2 of the last 16 hellos heard\n", 96, 0x8001 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text out = { 0 };
+		struct made m;
+
+		make(&m);
+		m.peers[0] = &m.peer[2];
+		m.status.n_peers = 1;
+		m.peer[2].babel = m.peer[2].allowed_auto = true;
+		m.peer[2].babel_cost = cases[i].cost;
+		m.peer[2].babel_reach = cases[i].reach;
 		status_text(&m.status, false, &out);
 		if (!strstr(out.s, cases[i].line))
 			fail_msg("case %zu: %s", i, out.s);
@@ -361,7 +396,11 @@ static void no_peers_no_lines(void **state)
 	i "\"ecn\": false,\n" \
 	i "\"ecn_untrusted\": true,\n" \
 	i "\"ecn_bleached\": false,\n" \
-	i "\"queued_packets\": 12\n"
+	i "\"queued_packets\": 12,\n" \
+	i "\"allowed_auto\": true,\n" \
+	i "\"babel\": true,\n" \
+	i "\"babel_cost\": 128,\n" \
+	i "\"babel_reach\": 65534\n"
 
 static void json_of_interfaces(void **state)
 {
@@ -634,6 +673,7 @@ int main(void)
 		cmocka_unit_test(full_text),
 		cmocka_unit_test(bare_text),
 		cmocka_unit_test(links_in_words),
+		cmocka_unit_test(babel_in_words),
 		cmocka_unit_test(coloured_text),
 		cmocka_unit_test(a_line_a_peer),
 		cmocka_unit_test(no_peers_no_lines),
