@@ -254,6 +254,7 @@ frr_conf() {
 	} >"$WORK/$ns.zebra.conf"
 }
 frr_runs() { in_ns "$1" vtysh --vty_socket "$WORK/$1.frr" -c 'show babel interface' | grep -q '^stub is '; } # it knows the interfaces
+frr_has_many() { (($(in_ns "$1" vtysh --vty_socket "$WORK/$1.frr" -c 'show ipv6 route static' | grep -c ' fd64:') >= MANY)); }
 frr_start() {
 	local d=$WORK/$1.frr i
 	rm -f "$d"/*
@@ -261,6 +262,7 @@ frr_start() {
 	wait_for 5 test -S "$d/zserv" || return 1
 	if has_opt "$1" many; then
 		begun "$1" "$WORK/$1.static.log" "$FRR_DIR/staticd" -u root -g root -z "$d/zserv" -i "$d/staticd.pid" --vty_socket "$d" -P 0 -f "$WORK/$1.zebra.conf"
+		wait_for 20 frr_has_many "$1" # its babeld is to find them all there, rather than hear of them while it begins
 	fi
 	# FRR 8.4 stays silent on an interface that was up before it came (FRR issue 13569).
 	for i in ${IFACES[$1]}; do ip_ns "$1" link set "$i" down; done
