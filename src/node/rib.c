@@ -271,24 +271,12 @@ void rib_reset(struct rib *r)
 	r->lingering = 0;
 }
 
-static void again(struct rib *r, struct rib_entry *e, void *ctx)
-{
-	(void)ctx;
-	if (e->kind != NODE_ROUTE_NONE)
-		for_kernel(r, e);
-}
-
 void rib_kernel_again(struct rib *r, const struct prefix_pair *p)
 {
 	struct rib_entry *e = rib_find(r, p);
 
-	if (e)
-		again(r, e, NULL);
-}
-
-void rib_again(struct rib *r)
-{
-	each(r, again, NULL);
+	if (e && e->kind != NODE_ROUTE_NONE)
+		for_kernel(r, e);
 }
 
 /* Put one entry into the lanes' table. False: no memory, and it is there as it was. */

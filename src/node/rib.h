@@ -76,9 +76,6 @@ void rib_reset(struct rib *r);
 /* Have the route of this pair, if there is one, go to the kernel again. */
 void rib_kernel_again(struct rib *r, const struct prefix_pair *p);
 
-/* Have every entry with a route go to the kernel again. */
-void rib_again(struct rib *r);
-
 /*
  * Carry up to 'max' changes over to the lanes' table, whose gates are closed. True: there are more, to go on with. False with some left: no memory,
  * try again another time.

@@ -629,11 +629,6 @@ bool node_next_route(struct node *n, struct node_route *route)
 	return true;
 }
 
-void node_routes_again(struct node *n)
-{
-	rib_again(&n->routing->rib);
-}
-
 /*
  * The turn.
  */

@@ -98,9 +98,6 @@ struct node_route {
 
 bool node_next_route(struct node *n, struct node_route *r);
 
-/* The kernel was emptied, or lost some of ours: have all of them come again by node_next_route(). */
-void node_routes_again(struct node *n);
-
 /* The routes of the kernel's that could be redistributed, ours excluded: all of them, in the place of those before. False: no memory. */
 struct kernel_route {
 	struct prefix_pair prefix;

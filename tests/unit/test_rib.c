@@ -100,7 +100,7 @@ static void test_kernel_hears_once(void **state)
 	assert_true(prefix_pair_equal(&route.prefix, &p));
 	assert_false(rib_to_kernel(&r, &route));
 	/* The kernel lost it. */
-	rib_again(&r);
+	rib_kernel_again(&r, &p);
 	assert_true(rib_to_kernel(&r, &route));
 	assert_false(rib_to_kernel(&r, &route));
 	route_over(&r, &p, NULL);
