@@ -248,6 +248,29 @@ static void quiet_mesh(void **state)
 	sim_done(&s);
 }
 
+/* Babel is switched off: what neighbours will measure us by when it is on again is kept. */
+static void switched_off(void **state)
+{
+	struct change off = { .bits = CHANGE_ROUTING, .transit = TRANSIT_LANE };
+	struct routing_state before, after;
+	struct sim s;
+
+	(void)state;
+	mesh(&s, 8, 2);
+	join(&s, 0, 1);
+	sim_run(&s, SECONDS(10));
+	assert_true(reaches(&s, 0, 1));
+	node_routing_state(s.nodes[0].node, &before);
+	sim_unlink(&s, 0, 1);
+	assert_int_equal(node_apply(s.nodes[0].node, &off, (struct instant){ .mono_us = s.now_us, .wall_ns = 1 }), 0);
+	assert_false(node_routing_on(s.nodes[0].node));
+	node_routing_state(s.nodes[0].node, &after);
+	assert_memory_equal(after.router_id, before.router_id, sizeof(before.router_id));
+	assert_true((uint16_t)(before.seqno - after.seqno) <= 64);	/* what is saved while it runs is ahead */
+	assert_true(after.clean && !before.clean);
+	sim_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +280,7 @@ int main(void)
 		cmocka_unit_test(diamond),
 		cmocka_unit_test(peer_removed),
 		cmocka_unit_test(quiet_mesh),
+		cmocka_unit_test(switched_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
