@@ -318,10 +318,3 @@ bool fib_announces(const struct fib_entry *e, const struct lane_peer *peer)
 			return true;
 	return false;
 }
-
-bool fib_accepts(const struct fib *f, const struct lane_peer *peer, uint8_t family, const uint8_t *src, const uint8_t *dst)
-{
-	const struct fib_entry *e = fib_origin(f, family, src, dst);
-
-	return e && fib_announces(e, peer);
-}

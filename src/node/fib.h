@@ -59,12 +59,6 @@ const struct fib_entry *fib_origin(const struct fib *f, uint8_t family, const ui
 /* Whether the peer is among the entry's announcers. */
 bool fib_announces(const struct fib_entry *e, const struct lane_peer *peer);
 
-/*
- * The source check: whether a packet from 'peer' may have this source. The addresses are looked up swapped, and of the longest known prefix
- * (FIB_NONE counts) 'peer' must be an announcer.
- */
-bool fib_accepts(const struct fib *f, const struct lane_peer *peer, uint8_t family, const uint8_t *src, const uint8_t *dst);
-
 /* The peer goes: no entry names it any more (its routes become FIB_NONE). */
 void fib_forget_peer(struct fib *f, const struct lane_peer *peer);
 

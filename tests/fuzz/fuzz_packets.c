@@ -244,10 +244,11 @@ static void may_deliver(const struct world *w, const uint8_t *msg, size_t len, s
 	if (a->authentic &&
 	    ip_view(&v, a->plain, len - WG_DATA_HEADER - AEAD_TAG)) {
 		struct ip_addr src = { .family = v.family };
+		const struct fib_entry *origin = fib_origin(&w->node->fib, v.family, v.src, v.dst);
 
 		memcpy(src.bytes, v.src, v.family == IP_V4 ? 4 : 16);
 		a->len = v.len;
-		if (lpm_lookup(&w->node->allowed, &src) == k->owner || fib_accepts(&w->node->fib, k->owner, v.family, v.src, v.dst))
+		if (lpm_lookup(&w->node->allowed, &src) == k->owner || (origin && fib_announces(origin, k->owner)))
 			return;
 	}
 	free(a->plain);
