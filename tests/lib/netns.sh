@@ -206,13 +206,16 @@ iperf() {
 	local s=$1 a=$2 c=$3 v
 	shift 3
 	rm -f "$WORK/iperf.pid"
+	wait_for 5 not_listening "$s" 5201 # the one before may not be gone yet
 	in_ns "$s" iperf3 -s -1 -D -B "$a" -I "$WORK/iperf.pid"
-	wait_for 3 test -s "$WORK/iperf.pid" || return 1
-	wait_for 3 listens "$s" 5201 || return 1
-	v=$(in_ns "$c" timeout 20 iperf3 -J -t 1 -c "$a" "$@" | jq '.end.sum_received.bits_per_second // 0 | floor')
-	echo "${v:-0}"
+	wait_for 5 test -s "$WORK/iperf.pid" || { echo "no server"; return 1; }
+	wait_for 5 listens "$s" 5201 || { echo "the server does not listen"; return 1; }
+	in_ns "$c" timeout 20 iperf3 -J -t 1 -c "$a" "$@" >"$WORK/iperf.json"
+	v=$(jq '.end.sum_received.bits_per_second // 0 | floor' "$WORK/iperf.json")
+	echo "${v:-0} $(jq -r '.error // empty' "$WORK/iperf.json")"
 	((${v:-0} > 1000000))
 }
+not_listening() { ! listens "$@"; }
 listens() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
 
 # udp_ports NS: how many UDP ports are in use there, whatever the number of sockets on each.

@@ -21,6 +21,7 @@ check "b comes up, without an endpoint for a" meshd_up b wgb || tap_done
 others() { # ADDRESS: datagrams seen from b that are not from ADDRESS
 	grep -c . <(grep -a ' > .*51820: ' "$WORK/wire.log" | grep -v -F " $1.51821 > ")
 }
+seen_from() { (($(grep -a -c -F " $1.51821 > " "$WORK/wire.log") >= 3)); }
 
 for to in 10.9.0.2 10.9.0.22 10.99.0.2 fd09::2 fd09::22 fd99::2; do
 	e=$to:51821
@@ -36,6 +37,7 @@ for to in 10.9.0.2 10.9.0.22 10.99.0.2 fd09::2 fd09::22 fd99::2; do
 	check "  pings a to b" pings a 192.168.9.2 3
 	check "  pings b to a" pings b fd09:9::1 3
 	is "  a's endpoint stays" "$(endpoint_of a wga "$(public b)")" "$e"
+	wait_for 5 seen_from "$to"
 	stop "$dump"
 	at_least "  datagrams came from there" "$(grep -a -c -F " $to.51821 > " "$WORK/wire.log")" 3
 	is "  and none from elsewhere" "$(others "$to")" 0

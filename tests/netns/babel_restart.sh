@@ -13,6 +13,7 @@ IF=wa2
 STATE=/var/lib/meshd/$IF.babel
 
 seqno() { in_ns "$NS" "$MESHD" routes $IF --json | jq '.speakers[0].seqno'; }
+no_older() { echo "$1, before $2" && (((($1 - $2) & 65535) < 32768)); } # it begins anywhere, and may pass its end meanwhile
 value() { sed -n "s/^$1=//p" "$STATE"; }
 routes_of() { ip_ns "$NS" -4 route show proto 109; ip_ns "$NS" -6 route show proto 109; }
 far_routes() { # how many of the stubs' are in meshd's kernel
@@ -68,7 +69,7 @@ planned_restart() { # WHAT COMMAND...: that takes it down
 	check_not "  and so is its interface" ip_ns "$NS" link show dev $IF
 	is "  its routes over other interfaces are still in the kernel" "$(far_routes)" "$count"
 	is "  the router-id is kept" "$(value router-id)" "$id"
-	at_least "  and the sequence number" "$(value seqno)" "$seqno"
+	check "  and the sequence number" no_older "$(value seqno)" "$seqno"
 	up
 	check_not "  what was left for it is taken" test -e /run/meshd/$IF.resume
 	sleep $((8 * HELLO_S)) # babeld forgets a router that says nothing in less
@@ -77,7 +78,7 @@ planned_restart() { # WHAT COMMAND...: that takes it down
 	check "  both neighbours kept their routes all along" undisturbed "$what"
 	check "  pings through it went on, IPv4" all_passed "$what" 4
 	check "  and IPv6" all_passed "$what" 6
-	at_least "  the sequence number goes on" "$(seqno)" "$seqno"
+	check "  the sequence number goes on" no_older "$(seqno)" "$seqno"
 }
 
 lines_up a
@@ -105,7 +106,7 @@ becomes "  routes both ways" known_both_ways a
 at=${EPOCHREALTIME/./}
 check "a plain down" down
 wait_for 5 stub_unknown a1 a3
-at_most "  the neighbour has lost the routes, in ms" "$(since "$at")" 1000
+at_most "  the neighbour has lost the routes, in ms" "$(since "$at")" 2000 # rather than when it is missed
 check "  it has" stub_unknown a1 a3
 is "  none is left in the kernel" "$(routes_of)" ""
 up
@@ -120,7 +121,7 @@ router_end a3
 stub_off a3
 up
 is "  of the dead run none is left" "$(routes_of | grep -v ^unreachable | grep -E '10\.61\.3\.|fd61:3:')" ""
-at_least "  the sequence number is not lower" "$(seqno)" "$seqno"
+check "  the sequence number is not lower" no_older "$(seqno)" "$seqno"
 becomes "  routes of the one that is left" stub_known $NS a1
 stub_on a3
 check "  the other one comes back" router_up a3

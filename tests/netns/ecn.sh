@@ -48,6 +48,8 @@ for f in ip ip6; do
 	by_length+="udp length 250-349 $f ecn set not-ect; udp length 450-549 $f ecn set ect1; udp length 650-749 $f ecn set ect0; udp length 850-949 $f ecn set ce; "
 done
 
+unmerged=tso,uso,gso,gro # all but merge: what comes late and at once shall be seen a packet each
+
 # all_up 4|6 A-LINES B-LINES: all three anew, these lines in [Interface] of a and b; waits until a and b have seen that they are meshds.
 all_up() {
 	local a=10.9.1.1 b=10.9.2.1 c=10.9.3.2
@@ -69,6 +71,7 @@ all_up() {
 		PrivateKey = $(private b)
 		ListenPort = 51820
 		Address = 10.8.0.2/24, fd08::2/64
+		Offload = $unmerged
 		$3
 		[Peer]
 		PublicKey = $(public a)
@@ -84,6 +87,7 @@ all_up() {
 		PrivateKey = $(private c)
 		ListenPort = 51820
 		Address = 10.8.0.3/24, fd08::3/64
+		Offload = $unmerged
 		[Peer]
 		PublicKey = $(public b)
 		AllowedIPs = 10.8.0.0/24, fd08::/64

@@ -155,7 +155,7 @@ sed 's/^AllowedIPs.*/AllowedIPs = 0.0.0.0\/0, ::\/0/' "$WORK/good.conf" >"$WORK/
 unlike "default route: rules are there" "$before" "^$(rules)$"
 kill -KILL "$(parent_pid wga)" "$(daemon_pid wga)"
 sleep 0.3
-check "  killed: the next up works" "${up[@]}"
+check "  killed: the next up works" wait_for 5 "${up[@]}"
 check "  down" meshd_down a wga
 is "  and no rule, no table is left" "$(rules)" "$before"
 
@@ -171,5 +171,5 @@ kill -TERM "$front"
 wait "$front"
 is "  SIGTERM: exit status" "$?" 0
 check "  nothing left behind" traceless a wga
-like "  told systemd that it stops" "$(cat "$WORK/notify")" STOPPING=1
+check "  told systemd that it stops" wait_for 5 grep -q STOPPING=1 "$WORK/notify"
 tap_done

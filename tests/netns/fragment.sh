@@ -50,7 +50,7 @@ ip_ns r link set ra mtu 1500
 in_ns a wg set wga peer "$(public b)" endpoint '[fd09:2::2]:51821'
 check "a session over IPv6" reach a fd09:9::2
 # The router answers "packet too big" to the first; the kernel then fragments at the source.
-in_ns a ping -n -c 2 -i 0.3 -W 1 -s 1392 -M 'do' 192.168.9.2 >/dev/null 2>&1
+wait_for 8 in_ns a ping -n -c 1 -W 1 -s 1392 -M 'do' 192.168.9.2
 check "IPv6 underlay, narrow on the way: full-size pings pass once the path's MTU is known" pings a 192.168.9.2 5 -s 1392 -M 'do' -i 0.2
 check "  TCP passes" iperf b fd09:9::2 a
 tap_done

@@ -72,14 +72,15 @@ a_up() { # LINES for [Interface], for b, for c
 
 # rate NAME [OPTIONS]: kbit/s on the cable of b or c while TCP runs, from its second second on: IP packets, without Ethernet headers.
 rate() {
-	local n=$1 to=10.8.0.2 dir=rx
+	local n=$1 to=10.8.0.2 dir=rx from
 	[[ $n == b ]] || to=10.8.0.3
 	[[ $* != *-R* ]] || dir=tx
 	shift
 	in_ns a timeout 20 iperf3 -c $to -t 3.5 "$@" >"$WORK/rate.$n" 2>&1 &
 	sleep 1
+	from=${EPOCHREALTIME/./} # before the one and after the other reading: a late one counts as less than it was
 	in_ns "$n" cat "/sys/class/net/e$n/statistics/${dir}_bytes" "/sys/class/net/e$n/statistics/${dir}_packets" >"$WORK/from.$n"
-	echo "${EPOCHREALTIME/./}" >>"$WORK/from.$n"
+	echo "$from" >>"$WORK/from.$n"
 	sleep 2
 	in_ns "$n" cat "/sys/class/net/e$n/statistics/${dir}_bytes" "/sys/class/net/e$n/statistics/${dir}_packets" >"$WORK/to.$n"
 	echo "${EPOCHREALTIME/./}" >>"$WORK/to.$n"

@@ -64,7 +64,7 @@ straight() { [[ $(status a wga '.peers[0].endpoint_loops') == false ]]; }
 stays() {
 	local i
 	for ((i = 0; i < $1; i++)); do
-		in_ns a ping -n -q -c 1 -W 1 "$2" >/dev/null || return 1
+		in_ns a ping -n -q -c 1 -W 2 "$2" >/dev/null || return 1
 		sleep 0.8
 	done
 	straight && [[ $(drops a wga endpoint_loop) == 0 ]]
@@ -103,7 +103,7 @@ for f in 4 6; do
 	if [[ $f == 4 ]]; then
 		ip_ns a route replace default via 10.1.0.253
 		follows() { ip_ns a route get 10.2.0.2 mark 51820 | grep -q 10.1.0.253; }
-		check "IPv4: another gateway: the tunnel follows" wait_for 3 follows
+		check "IPv4: another gateway: the tunnel follows" wait_for 8 follows
 		check "  and the mesh stays up" stays 2 $mesh
 	fi
 	at_least "  rules for both families" "$(ours a | grep -c 'fwmark 0xca6c lookup 71703')" 2
