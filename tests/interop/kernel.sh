@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$here/lib/tap.sh"
 
-LIMIT_S=400
+LIMIT_S=600
 MODULES=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci netfs fscache
 	9pnet 9pnet_virtio 9p overlay)
 
