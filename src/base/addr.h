@@ -55,7 +55,8 @@ struct endpoint {
 struct path_addr {
 	struct endpoint remote;
 	struct ip_addr local;
-	uint32_t ifindex;	/* interface the remote's packets came in on */
+	uint32_t ifindex;	/* interface the remote's packets came in on... */
+	bool pinned;		/* ...or by which ours leave, whatever other ways routes know; not of what was received */
 };
 
 /* Bits in an address of 'family': 32, 128, or 0. */

@@ -59,7 +59,9 @@ struct dgram {
 	uint32_t segment;	/* of each but the last, which may be shorter; 0: there is one */
 	uint8_t tos;		/* DSCP and ECN of the outer header */
 	uint8_t port;		/* our side's socket: 0 the listen port's, i the one of P_i (doc/protocol.md, "Sub-sessions") */
+	bool df;		/* to send: must not be fragmented, and is refused (as lost) where it would have to be. Goes alone */
 	uint32_t label;		/* IPv6 flow label to send with; 0: the kernel's choice. Not told of what was received */
+	int64_t at_us;		/* when the kernel received it, monotonic; 0: not told */
 	struct path_addr path;	/* whence it came, or where it shall go */
 	void *slot;		/* of what was received: as in struct packet */
 };

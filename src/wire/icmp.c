@@ -4,8 +4,8 @@
  * for IPv4, RFC 4443 for IPv6.
  *
  * An error for our own kernel is written from the address the packet was for: the node may have no address of its own in the tunnel,
- * and one that is the kernel's own would be dropped as a martian. One for another node is from an address of ours. So both addresses of the packet must be ones a
- * single host can have, the source because it gets the error, the destination because it seems to send it.
+ * and one that is the kernel's own would be dropped as a martian. One for another node is from an address of ours. So both addresses of the
+ * packet must be ones a single host can have, the source because it gets the error, the destination because it seems to send it.
  * (RFC 4443 2.4 (e.3) would allow "packet too big" about multicast; there is no source to send it from.)
  *
  * Whatever cannot be proved harmless - a header chain that is cut off, or too long to be honest - gets no error:

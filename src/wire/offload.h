@@ -72,6 +72,12 @@ uint32_t split_rest_len(const struct split *s);
 /* Leave the next segment out: what was cut off has been dropped. */
 void split_skip(struct split *s);
 
+/*
+ * Have what is left of a TCP super-packet cut so that no segment is longer than 'len' bytes, header and all. False: it is no such, or the header
+ * leaves no room; nothing has changed. Datagrams are whole ones, and never cut smaller.
+ */
+bool split_shrink(struct split *s, uint32_t len);
+
 /* The TOS or traffic class every segment has, and its ECN field set for those that are left; checksums stay right. */
 uint8_t split_tos(const struct split *s);
 void split_set_ecn(struct split *s, uint8_t ecn);

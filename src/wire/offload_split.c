@@ -299,6 +299,19 @@ void split_skip(struct split *s)
 	s->done++;
 }
 
+bool split_shrink(struct split *s, uint32_t len)
+{
+	uint32_t rest = s->len - s->next;
+
+	if (!s->header_len || s->proto != IP_PROTO_TCP || len <= s->header_len)
+		return false;
+	if (s->size <= len - s->header_len)
+		return true;
+	s->size = len - s->header_len;
+	s->count = s->done + (rest + s->size - 1) / s->size;
+	return true;
+}
+
 uint8_t split_tos(const struct split *s)
 {
 	return packet_tos(s->header_len ? s->header : s->packet);
