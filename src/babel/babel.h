@@ -109,7 +109,8 @@ const uint8_t *babel_router_id(const struct babel *b);
 
 /*
  * Interfaces. 'owner' is the driver's, given back with packets and changes. A changed config is set in place, and nothing is sent or
- * computed anew but for what differs: neighbours, routes and MAC state stay, unless the address changed. NULL: no memory, or too many. Removing forgets its neighbours and routes at once.
+ * computed anew but for what differs: neighbours, routes and MAC state stay, unless the address changed. NULL: no memory, or too many. Removing
+ * forgets its neighbours and routes at once.
  */
 struct babel_iface *babel_iface_add(struct babel *b, const struct babel_iface_config *c, void *owner, struct instant now);
 void babel_iface_set(struct babel *b, struct babel_iface *i, const struct babel_iface_config *c, struct instant now);

@@ -189,3 +189,12 @@ unsigned int flow_slots_free(const struct flow_slots *s, int64_t now_us)
 		count += is_free(&s->v[i], now_us, gap_of(s));
 	return count;
 }
+
+enum flow_rest flow_slot_rest(const struct flow_slots *s, unsigned int slot, int64_t now_us)
+{
+	const struct flow_slot *v = &s->v[slot];
+
+	if (!v->owner)
+		return FLOW_SPARE;
+	return now_us - v->used_us > gap_of(s) ? FLOW_IDLE : FLOW_BUSY;
+}

@@ -72,6 +72,14 @@ struct flow_use {
  */
 void flow_table_use(const struct flow_table *t, const struct flow_slots *s, int64_t since_us, struct flow_use *v);
 
+/* What is on a slot now. */
+enum flow_rest {
+	FLOW_SPARE,			/* nobody has had it */
+	FLOW_IDLE,			/* nothing for an idle gap: who comes back is placed anew, and nothing of it is on the way */
+	FLOW_BUSY,
+};
+enum flow_rest flow_slot_rest(const struct flow_slots *s, unsigned int slot, int64_t now_us);
+
 /* Usable slots nobody has used for an idle gap. */
 unsigned int flow_slots_free(const struct flow_slots *s, int64_t now_us);
 

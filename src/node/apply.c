@@ -49,6 +49,7 @@ struct plan {
 	struct peer **who;
 	struct lpm allowed;
 	struct ip_prefix *allowed_list;		/* room for as many */
+	struct change_endpoint **endpoints;	/* of each entry, copied; NULL: none */
 	struct babel_settings babel;
 };
 
@@ -152,6 +153,34 @@ static bool plan_allowed(const struct node *n, const struct change *c, struct pl
 	return plan->allowed_list;
 }
 
+/* Copies of the endpoints, to be the peers'. False: no memory. */
+static bool plan_endpoints(const struct change *c, struct plan *plan)
+{
+	plan->endpoints = calloc(c->peer_count + 1, sizeof(*plan->endpoints));
+	if (!plan->endpoints)
+		return false;
+	for (size_t i = 0; i < c->peer_count; i++) {
+		size_t size = c->peers[i].endpoint_count * sizeof(**plan->endpoints);
+
+		if (!plan->who[i] || !(c->peers[i].bits & CHANGE_PEER_ENDPOINTS) || !size)
+			continue;
+		plan->endpoints[i] = malloc(size);
+		if (!plan->endpoints[i])
+			return false;
+		memcpy(plan->endpoints[i], c->peers[i].endpoints, size);
+	}
+	return true;
+}
+
+/* Free what was not taken over. */
+static void plan_done(const struct change *c, struct plan *plan)
+{
+	for (size_t i = 0; plan->endpoints && i < c->peer_count; i++)
+		free(plan->endpoints[i]);
+	free(plan->endpoints);
+	free(plan->who);
+}
+
 static void clear_marks(struct peer *p)
 {
 	p->fresh = false;
@@ -197,21 +226,16 @@ static void commit_identity(struct node *n, const struct change *c)
 	crypto_wipe(before, sizeof(before));
 }
 
-static void commit_endpoint(struct node *n, struct peer *p, const struct change_peer *cp)
+/* '*list' is the copy, which is taken. */
+static void commit_endpoints(struct node *n, struct peer *p, const struct change_peer *cp, struct change_endpoint **list, struct instant now)
 {
-	struct path_addr path = { .remote = cp->endpoint };
-
-	if (cp->bits & CHANGE_PEER_ENDPOINT_NAME)
-		memcpy(p->endpoint_name, cp->endpoint_name, sizeof(p->endpoint_name));
-	if (!(cp->bits & CHANGE_PEER_ENDPOINT))
+	if (!(cp->bits & CHANGE_PEER_ENDPOINTS))
 		return;
-	if (!(cp->bits & CHANGE_PEER_ENDPOINT_NAME))
-		p->endpoint_name[0] = '\0';
-	p->endpoint_addr = cp->endpoint.addr;
-	p->endpoint_prefix_len = cp->endpoint_prefix_len;
-	lane_set_path(peer_lane(n, p), peer_link(p), &path);
-	p->endpoint_unchecked = true;
-	n->effects |= NODE_EFFECT_ENDPOINTS;
+	free(p->endpoints);
+	p->endpoints = *list;
+	p->endpoint_count = cp->endpoint_count;
+	*list = NULL;
+	peer_endpoints_changed(n, p, now);
 }
 
 /* "wg set peer K allowed-ips ..." says what the peer has, and then nobody else does. */
@@ -250,7 +274,6 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 		p->link_bits = 0;
 	p->link_bits |= cp->bits & CHANGE_PEER_LINK;
 	link_settings_put(&p->link, &cp->link, cp->bits);
-	commit_endpoint(n, p, cp);
 	commit_routing(p, cp, whole);
 	if (cp->bits & CHANGE_PEER_KEEPALIVE)
 		keepalive = rekey_set_persistent(&p->rekey, cp->keepalive_s);
@@ -265,7 +288,7 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	peer_rearm(n, p);
 }
 
-static void commit_peers(struct node *n, const struct change *c, const struct plan *plan)
+static void commit_peers(struct node *n, const struct change *c, const struct plan *plan, struct instant now)
 {
 	for (size_t i = n->peer_count; i-- > 0;) {
 		n->peers[i]->whole = c->bits & CHANGE_REPLACE_PEERS;
@@ -273,8 +296,10 @@ static void commit_peers(struct node *n, const struct change *c, const struct pl
 			peer_free(n, n->peers[i]);
 	}
 	for (size_t i = 0; i < c->peer_count; i++)
-		if (plan->who[i])
+		if (plan->who[i]) {
+			commit_endpoints(n, plan->who[i], &c->peers[i], &plan->endpoints[i], now);
 			commit_peer(n, plan->who[i], &c->peers[i]);
+		}
 	for (size_t i = 0; i < n->peer_count; i++)
 		clear_marks(n->peers[i]);
 }
@@ -318,11 +343,15 @@ static void commit_allowed_list(struct node *n, struct ip_prefix *list)
 
 static void commit(struct node *n, const struct change *c, struct plan *plan, struct instant now)
 {
+	n->now = now;
 	node_close_lanes(n);
 	if (c->bits & CHANGE_LINKS) {
 		n->links = c->links;
 		n->spread = c->spread;
 		n->listen_prefix = c->listen_prefix;
+		n->path_spread = c->path_spread;
+		for (unsigned int i = 0; i < n->lane_count; i++)
+			n->lanes[i].mss_clamp = c->mss_clamp;
 		if (shaper_rate(&n->shaper) != c->links.bandwidth_bps)
 			shaper_set_rate(&n->shaper, c->links.bandwidth_bps);
 	}
@@ -331,20 +360,22 @@ static void commit(struct node *n, const struct change *c, struct plan *plan, st
 	lpm_clear(&n->allowed);
 	n->allowed = plan->allowed;
 	n->effects |= NODE_EFFECT_ALLOWED;
-	commit_peers(n, c, plan);
+	commit_peers(n, c, plan, now);
 	commit_identity(n, c);
 	for (size_t i = 0; i < n->peer_count; i++)
 		spread_changed(n, n->peers[i]);
 	node_open_lanes(n);
 	commit_allowed_list(n, plan->allowed_list);
 	if (c->bits & CHANGE_LISTEN_PORT)
-		n->listen_port = c->listen_port;
+		node_set_listen_port(n, c->listen_port);
 	if (c->bits & CHANGE_FWMARK)
 		n->fwmark = c->fwmark;
 	if (c->bits & CHANGE_ROUTING)
 		node_routing_apply(n, &plan->babel, now);
 	else
 		node_routing_changed(n, now);
+	for (size_t i = 0; i < n->peer_count; i++)
+		peer_paths_settings(n, n->peers[i], now);
 }
 
 int node_apply(struct node *n, const struct change *c, struct instant now)
@@ -358,7 +389,7 @@ int node_apply(struct node *n, const struct change *c, struct instant now)
 	if (!plan.who)
 		return -ENOMEM;
 	if ((!(c->bits & CHANGE_ROUTING) || babel_settings_copy(&plan.babel, &c->babel)) && plan_peers(n, c, &plan) &&
-	    plan_allowed(n, c, &plan)) {
+	    plan_endpoints(c, &plan) && plan_allowed(n, c, &plan)) {
 		commit(n, c, &plan, now);
 	} else {
 		lpm_clear(&plan.allowed);
@@ -366,6 +397,6 @@ int node_apply(struct node *n, const struct change *c, struct instant now)
 		unplan(n);
 		error = -ENOMEM;
 	}
-	free(plan.who);
+	plan_done(c, &plan);
 	return error;
 }

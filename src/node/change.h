@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "crypto/key.h"
 #include "node/babel_settings.h"
+#include "path/terms.h"
 
 /*
  * A change of a node's configuration: what "wg set", a config file and a reload all come down to. Built completely by a
@@ -37,9 +38,23 @@ enum ecn_mode {
 	ECN_OFF,			/* Not-ECT to all, and what comes in outside is not looked at */
 };
 
+/* How a link's flows use paths that are nearly equal. */
+enum path_spread {
+	PATHS_BEST,			/* all on the best */
+	PATHS_ALL,			/* shared out by weight, never one flow's packets */
+};
+
 enum {
 	SPREAD_KINDS = SPREAD_OFF + 1,
 	ECN_MODES = ECN_OFF + 1,
+	PATH_SPREADS = PATHS_ALL + 1,
+	MSS_CLAMP_OFF = -1,
+	MSS_CLAMP_ON = 0,		/* to what fits; else a number: */
+	MSS_CLAMP_MIN = 88,
+	MSS_CLAMP_MAX = 65495,
+	ENDPOINTS_MAX = 16,		/* Endpoint lines of a peer */
+	ENDPOINT_ADDRESSES_MAX = 8,	/* addresses of one name */
+	UPLINKS_MAX = 32,		/* Uplink lines */
 	FLOW_SESSIONS_MAX = 126,
 	FLOW_SESSIONS_DEFAULT = 32,
 	DSCP_NONE = -1,			/* the outer DSCP is 0 */
@@ -66,6 +81,7 @@ extern const struct link_settings link_settings_default;
 
 /* As config files have them. */
 const char *flow_spread_name(enum flow_spread spread);
+const char *path_spread_name(enum path_spread spread);
 const char *ecn_mode_name(enum ecn_mode mode);
 
 enum change_bit {
@@ -73,7 +89,7 @@ enum change_bit {
 	CHANGE_LISTEN_PORT = 2,
 	CHANGE_FWMARK = 4,
 	CHANGE_REPLACE_PEERS = 8,	/* peers not named in this change go */
-	CHANGE_LINKS = 16,		/* 'links', 'spread' and 'listen_prefix' are set */
+	CHANGE_LINKS = 16,		/* 'links' is set, and all up to 'uplinks' */
 	CHANGE_ROUTING = 32,		/* 'transit' and 'babel' are set */
 };
 
@@ -82,8 +98,7 @@ enum change_peer_bit {
 	CHANGE_PEER_UPDATE_ONLY = 2,	/* do nothing if there is no such peer */
 	CHANGE_PEER_REPLACE_ALLOWED = 4,
 	CHANGE_PEER_PSK = 8,
-	CHANGE_PEER_ENDPOINT = 16,	/* 'endpoint' is set */
-	CHANGE_PEER_ENDPOINT_NAME = 32,	/* 'endpoint_name' is set: somebody resolves it */
+	CHANGE_PEER_ENDPOINTS = 16,	/* 'endpoints' are all it has from now on; an empty list: none */
 	CHANGE_PEER_KEEPALIVE = 64,
 	CHANGE_PEER_NAME = 128,
 	/* These of 'link' are set; the others are as the interface's. */
@@ -101,14 +116,28 @@ struct change_allowed {
 	bool remove;			/* take it from this peer rather than give it */
 };
 
+/* One Endpoint line. */
+struct change_endpoint {
+	char name[ENDPOINT_NAME_MAX + 1];	/* HOST:PORT as it was written: somebody resolves it. "": an address */
+	struct endpoint v[ENDPOINT_ADDRESSES_MAX];	/* that address, or those the name has */
+	uint8_t count;				/* of them; 0: it has not resolved */
+	uint8_t prefix_len;			/* given as an IPv6 prefix: sub-sessions differ by address in it; 0: one address */
+	struct path_terms terms;
+};
+
+/* One Uplink line: what an interface of this host is like. */
+struct change_uplink {
+	char name[16];
+	struct path_terms terms;
+};
+
 struct change_peer {
 	unsigned int bits;		/* enum change_peer_bit */
 	uint8_t public_key[KEY_LEN];
 	uint8_t psk[KEY_LEN];
-	struct endpoint endpoint;
-	uint8_t endpoint_prefix_len;	/* an IPv6 endpoint given as a prefix: sub-sessions differ by address in it; 0: one address */
+	struct change_endpoint *endpoints;
+	size_t endpoint_count;
 	struct link_settings link;
-	char endpoint_name[ENDPOINT_NAME_MAX + 1];	/* HOST:PORT as it was written */
 	bool babel;			/* Babel runs on the link to it */
 	bool allowed_auto;		/* AllowedIPs = auto: Babel decides, beside what is in 'allowed' */
 	uint16_t keepalive_s;
@@ -125,6 +154,10 @@ struct change {
 	struct link_settings links;	/* of peers that say nothing else; its bandwidth is all peers' together */
 	enum flow_spread spread;
 	struct ip_prefix listen_prefix;	/* taken whole by a local route; family IP_NONE: none */
+	enum path_spread path_spread;
+	int mss_clamp;			/* MSS_CLAMP_OFF, MSS_CLAMP_ON or a number */
+	struct change_uplink uplinks[UPLINKS_MAX];	/* each name once; for whoever knows the host's interfaces */
+	size_t uplink_count;
 	enum transit_mode transit;
 	struct babel_settings babel;	/* owned */
 	struct change_peer *peers;	/* in the order they were given; a key may come twice */
@@ -151,6 +184,27 @@ bool change_add_allowed(struct change_peer *p, const struct ip_prefix *prefix, b
 
 /* Take the allowed IPs out again. */
 void change_clear_allowed(struct change_peer *p);
+
+/* Append an empty endpoint and set CHANGE_PEER_ENDPOINTS. NULL: no memory, or ENDPOINTS_MAX. The pointer is good until the next call. */
+struct change_endpoint *change_add_endpoint(struct change_peer *p);
+
+/* The same with one address. False: as above. */
+bool change_add_address(struct change_peer *p, const struct endpoint *address);
+
+/* Take the endpoints out again, CHANGE_PEER_ENDPOINTS stays as it is. */
+void change_clear_endpoints(struct change_peer *p);
+
+/* Whether two lists are the same as they were written: names whatever they resolve to, addresses, terms, in the same order. */
+bool change_endpoints_same(const struct change_endpoint *a, size_t a_count, const struct change_endpoint *b, size_t b_count);
+
+/*
+ * What a name resolved to, 'v' as the resolver orders it, put into 'out' as far as it can be an endpoint (unicast, with a port) and each once. Where
+ * there is more than room the families take turns, so that there is some of both. Returns how many.
+ */
+size_t change_pick_addresses(const struct endpoint *v, size_t count, struct endpoint out[ENDPOINT_ADDRESSES_MAX]);
+
+/* The first address there is in a list, or NULL. */
+const struct endpoint *change_first_address(const struct change_endpoint *v, size_t count);
 
 /* How packets from link to link go where nothing is said: in the lane if Babel runs, else as under wg-quick. */
 enum transit_mode change_transit_default(const struct change *c);

@@ -202,7 +202,7 @@ static bool finish_change(struct config_parser *p)
 	}
 	for (size_t i = 0; i < c->peer_count; i++)
 		if (first[i])
-			c->peers[i].bits |= CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
+			c->peers[i].bits |= CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME | CHANGE_PEER_ENDPOINTS;
 	free(first);
 	if (!p->has_transit)
 		c->transit = change_transit_default(c);

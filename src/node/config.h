@@ -69,8 +69,8 @@ struct config {
  *
  * The change is what "wg setconf" would do: CHANGE_REPLACE_PEERS, CHANGE_LISTEN_PORT, CHANGE_FWMARK, CHANGE_LINKS and CHANGE_ROUTING are
  * always set, CHANGE_PRIVATE_KEY too unless there is a private_key_file, whose reader sets it. The first peer of each public
- * key says everything but the endpoint, so that what went from the file goes from a running peer: no preshared key,
- * keepalive or name means none. Settings of links need no bit for that: what CHANGE_REPLACE_PEERS finds unsaid is the interface's.
+ * key says everything, so that what went from the file goes from a running peer: no preshared key,
+ * keepalive, name or endpoint means none. Settings of links need no bit for that: what CHANGE_REPLACE_PEERS finds unsaid is the interface's.
  */
 bool config_parse(struct config *c, const char *file, const char *text, size_t len, struct text *error);
 

@@ -13,6 +13,7 @@
 
 #include "base/offloads.h"
 #include "node/config_babel.h"
+#include "node/config_paths.h"
 #include "node/words.h"
 
 enum { ALLOWED_A_LINE = 32 };	/* keeps lines far below CONFIG_LINE_MAX */
@@ -82,6 +83,20 @@ static void format_link(const struct link_settings *l, unsigned int bits, struct
 		format_bandwidth(l->bandwidth_bps, out);
 }
 
+static void format_paths(const struct change *c, struct text *out)
+{
+	if (c->path_spread != PATHS_BEST)
+		text_addf(out, "Spread = %s\n", path_spread_name(c->path_spread));
+	if (c->mss_clamp == MSS_CLAMP_ON)
+		text_add(out, "MssClamp = on\n");
+	else if (c->mss_clamp != MSS_CLAMP_OFF)
+		text_addf(out, "MssClamp = %d\n", c->mss_clamp);
+	for (size_t i = 0; i < c->uplink_count; i++) {
+		text_addf(out, "Uplink = %s", c->uplinks[i].name);
+		config_format_terms(&c->uplinks[i].terms, out);
+	}
+}
+
 static void format_links(const struct change *c, struct text *out)
 {
 	const struct link_settings *l = &c->links, *usual = &link_settings_default;
@@ -99,6 +114,7 @@ static void format_links(const struct change *c, struct text *out)
 		text_addf(out, "FlowSpread = %s\n", flow_spread_name(c->spread));
 	if (c->listen_prefix.addr.family != IP_NONE)
 		text_addf(out, "ListenPrefix = %s\n", ip_prefix_format(&c->listen_prefix, prefix));
+	format_paths(c, out);
 }
 
 static void format_interface(const struct config *c, struct text *out)
@@ -153,17 +169,18 @@ static void format_allowed(const struct change_peer *p, struct text *out)
 	}
 }
 
-static void format_endpoint(const struct change_peer *p, struct text *out)
+static void format_endpoint(const struct change_endpoint *e, struct text *out)
 {
 	char endpoint[ENDPOINT_TEXT_MAX], addr[ADDR_TEXT_MAX];
 
-	if (p->bits & CHANGE_PEER_ENDPOINT_NAME)
-		text_addf(out, "Endpoint = %s\n", p->endpoint_name);
-	else if (p->bits & CHANGE_PEER_ENDPOINT && p->endpoint_prefix_len)
-		text_addf(out, "Endpoint = [%s/%u]:%u\n", ip_addr_format(&p->endpoint.addr, addr),
-			  (unsigned int)p->endpoint_prefix_len, (unsigned int)p->endpoint.port);
-	else if (p->bits & CHANGE_PEER_ENDPOINT)
-		text_addf(out, "Endpoint = %s\n", endpoint_format(&p->endpoint, endpoint));
+	if (e->name[0])
+		text_addf(out, "Endpoint = %s", e->name);
+	else if (e->prefix_len)
+		text_addf(out, "Endpoint = [%s/%u]:%u", ip_addr_format(&e->v[0].addr, addr), (unsigned int)e->prefix_len,
+			  (unsigned int)e->v[0].port);
+	else
+		text_addf(out, "Endpoint = %s", endpoint_format(&e->v[0], endpoint));
+	config_format_terms(&e->terms, out);
 }
 
 /* It is on by default with AllowedIPs = auto, and only there. */
@@ -185,7 +202,8 @@ static void format_peer(const struct change_peer *p, bool first, struct text *ou
 		format_key(out, "PresharedKey", p->psk);
 	format_allowed(p, out);
 	format_babel(p, out);
-	format_endpoint(p, out);
+	for (size_t i = 0; i < p->endpoint_count; i++)
+		format_endpoint(&p->endpoints[i], out);
 	format_link(&p->link, p->bits, out);
 	if ((p->bits & CHANGE_PEER_KEEPALIVE) && p->keepalive_s)
 		text_addf(out, "PersistentKeepalive = %u\n", (unsigned int)p->keepalive_s);

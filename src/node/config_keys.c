@@ -14,6 +14,7 @@
 
 #include "base/offloads.h"
 #include "node/config_babel.h"
+#include "node/config_paths.h"
 #include "node/words.h"
 
 enum { PATH_MAX_LEN = 4095 };
@@ -515,123 +516,6 @@ static bool set_name(struct config_parser *p, char *value)
 	return true;
 }
 
-/* Endpoint */
-
-/* Cut HOST:PORT or [HOST]:PORT in two, the last colon counts; the host is copied without its brackets. */
-static bool split_endpoint(const char *value, char host[HOST_MAX_LEN + 1], uint16_t *port)
-{
-	bool brackets = *value == '[';
-	const char *start = value + brackets;
-	const char *end = brackets ? strchr(value, ']') : strrchr(value, ':');
-	uint32_t number;
-	size_t len;
-
-	if (!end || (brackets && end[1] != ':'))
-		return false;
-	len = (size_t)(end - start);
-	if (!len || len > HOST_MAX_LEN || !word_to_number(end + 1 + brackets, RADIX_10, UINT16_MAX, &number) || !number)
-		return false;
-	memcpy(host, start, len);
-	host[len] = 0;
-	*port = (uint16_t)number;
-	return true;
-}
-
-static bool is_host_name(const char *host)
-{
-	if (strspn(host, "0123456789.") == strlen(host))
-		return false;		/* an IPv4 address gone wrong */
-	for (const char *s = host; *s; s++)
-		if (!word_is_alnum(*s) && *s != '-' && *s != '.' && *s != '_')
-			return false;
-	return *host != '-' && *host != '.';
-}
-
-static bool keep_endpoint(struct change_peer *peer, const struct endpoint *e, uint8_t prefix_len)
-{
-	peer->endpoint = *e;
-	peer->endpoint_prefix_len = prefix_len;
-	peer->bits |= CHANGE_PEER_ENDPOINT;
-	peer->bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT_NAME;
-	return true;
-}
-
-static bool keep_endpoint_name(struct config_parser *p, const char *host, uint16_t port)
-{
-	struct text name = { 0 };
-
-	text_addf(&name, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned int)port);
-	if (name.failed) {
-		text_done(&name);
-		return config_fail_memory(p);
-	}
-	memcpy(p->peer->endpoint_name, name.s, name.len + 1);
-	text_done(&name);
-	p->peer->endpoint_prefix_len = 0;
-	p->peer->bits |= CHANGE_PEER_ENDPOINT_NAME;
-	p->peer->bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT;
-	return true;
-}
-
-/* ADDRESS%SCOPE: a number is the scope itself, a name has to be looked up by whoever resolves names. */
-static bool set_scoped(struct config_parser *p, const char *value, char *host, uint16_t port)
-{
-	char *percent = strchr(host, '%');
-	struct endpoint e = { .port = port };
-	bool local;
-
-	*percent = 0;
-	local = ip_addr_parse(host, &e.addr) && ip_addr_is_link_local(&e.addr);
-	*percent = '%';
-	if (!local)
-		return config_fail_at(p, value, "has a scope, which only an address of fe80::/10 can have");
-	if (word_to_number(percent + 1, RADIX_10, UINT32_MAX, &e.scope) && e.scope)
-		return keep_endpoint(p->peer, &e, 0);
-	if (!config_interface_name(percent + 1))
-		return config_fail_at(p, value, "has no interface behind '%'");
-	return keep_endpoint_name(p, host, port);
-}
-
-/* ADDRESS/LENGTH: the address is where sub-session 0 goes, and keeps its host bits. */
-static bool set_endpoint_prefix(struct config_parser *p, const char *value, char *host, uint16_t port)
-{
-	char *slash = strchr(host, '/');
-	struct endpoint e = { .port = port };
-	struct ip_prefix prefix = { 0 };
-
-	if (strchr(host, '%'))
-		return config_fail_at(p, value, "has a scope and a length, and can have only one of them");
-	*slash = 0;
-	if (!ip_addr_parse(host, &e.addr))
-		return config_fail_at(p, value, "has neither an address nor a host name before the port");
-	if (e.addr.family != IP_V6)
-		return config_fail_at(p, value, "has a length, which only an IPv6 address can have here");
-	*slash = '/';
-	if (!ip_prefix_parse(host, &prefix) || prefix.len < ENDPOINT_PREFIX_MIN || prefix.len > ENDPOINT_PREFIX_MAX)
-		return config_fail_at(p, value, "has a length that is not 64 to 127");
-	if (!change_prefix_is_good(&prefix))
-		return config_fail_at(p, value, "has a length, but is not a global or unique local unicast address");
-	return keep_endpoint(p->peer, &e, prefix.len);
-}
-
-static bool set_endpoint(struct config_parser *p, char *value)
-{
-	char host[HOST_MAX_LEN + 1];
-	struct endpoint e = { 0 };
-
-	if (!split_endpoint(value, host, &e.port))
-		return config_fail_at(p, value, "is not HOST:PORT, ADDRESS:PORT or [ADDRESS]:PORT");
-	if (strchr(host, '/'))
-		return set_endpoint_prefix(p, value, host, e.port);
-	if (strchr(host, '%'))
-		return set_scoped(p, value, host, e.port);
-	if (ip_addr_parse(host, &e.addr))
-		return keep_endpoint(p->peer, &e, 0);
-	if (!is_host_name(host))
-		return config_fail_at(p, value, "has neither an address nor a host name before the port");
-	return keep_endpoint_name(p, host, e.port);
-}
-
 /* The table */
 
 static const struct config_key keys[] = {
@@ -649,6 +533,9 @@ static const struct config_key keys[] = {
 	{ "FlowSpread", SECTION_INTERFACE, READ_BY_QUICK, set_flow_spread },
 	{ "ListenPrefix", SECTION_INTERFACE, READ_BY_QUICK, set_listen_prefix },
 	{ "Transit", SECTION_INTERFACE, READ_BY_QUICK, set_transit },
+	{ "Spread", SECTION_INTERFACE, READ_BY_QUICK, config_set_path_spread },
+	{ "MssClamp", SECTION_INTERFACE, READ_BY_QUICK, config_set_mss_clamp },
+	{ "Uplink", SECTION_INTERFACE, READ_BY_QUICK, config_add_uplink },
 	{ "FlowSessions", SECTION_BOTH, READ_BY_QUICK, set_flow_sessions },
 	{ "Ecn", SECTION_BOTH, READ_BY_QUICK, set_ecn },
 	{ "Dscp", SECTION_BOTH, READ_BY_QUICK, set_dscp },
@@ -660,7 +547,7 @@ static const struct config_key keys[] = {
 	{ "PublicKey", SECTION_PEER, READ_BY_WG, set_public_key },
 	{ "PresharedKey", SECTION_PEER, READ_BY_WG, set_preshared_key },
 	{ "AllowedIPs", SECTION_PEER, READ_BY_WG, add_allowed_ips },
-	{ "Endpoint", SECTION_PEER, READ_BY_WG, set_endpoint },
+	{ "Endpoint", SECTION_PEER, READ_BY_WG_WORDS, config_add_endpoint },
 	{ "PersistentKeepalive", SECTION_PEER, READ_BY_WG, set_keepalive },
 	{ "Name", SECTION_PEER, READ_BY_QUICK, set_name },
 	{ "Babel", SECTION_PEER, READ_BY_QUICK, set_babel },
@@ -677,7 +564,7 @@ static bool is_key(const struct config_key *k, const char *word)
 	const char *name = k->name;
 
 	for (; *word; word++) {
-		if (k->reader == READ_BY_WG && word_is_blank(*word))
+		if (k->reader != READ_BY_QUICK && word_is_blank(*word))
 			continue;
 		if (!*name || word_lower(*word) != word_lower(*name++))
 			return false;

@@ -7,7 +7,10 @@
 
 #include "node/config.h"
 
-/* What the parts of the config parser share: config.c reads lines, config_keys.c knows the keys - and config_babel.c those of [Babel]. */
+/*
+ * What the parts of the config parser share: config.c reads lines, config_keys.c knows the keys -
+ * config_babel.c those of [Babel], config_paths.c those about paths.
+ */
 
 enum config_section {
 	SECTION_NONE,
@@ -34,6 +37,7 @@ struct config_parser {
 
 enum config_reader {
 	READ_BY_WG,		/* blanks mean nothing, anywhere */
+	READ_BY_WG_WORDS,	/* as wg's, but what it may be followed by is ours: the value keeps its blanks */
 	READ_BY_QUICK,
 };
 

@@ -29,7 +29,7 @@ enum drop_reason {
 	DROP_TRANSIT,		/* for another peer, and we forward nothing */
 	DROP_LOOP,		/* for the very peer it came from */
 	DROP_HOP_LIMIT,		/* used up on its way through */
-	DROP_TOO_BIG,		/* for the next link on its way through */
+	DROP_TOO_BIG,		/* for the peer's paths, or on its way through for the next link */
 	DROP_ROUTING_QUEUE,	/* more of Babel's packets wait than we hold */
 	DROP_ECN,		/* congestion was met on the way, and the packet does not know marks (RFC 6040) */
 	DROP_CONTROL,		/* a control message that is malformed, or of no kind known here */

@@ -60,8 +60,7 @@ static void index_forget(struct node *n, struct peer *p)
 	p->handshake_index = 0;
 }
 
-/* The next place in the output. The caller has seen that there is one. */
-static uint8_t *out_add(struct node *n, const struct path_addr *path, uint32_t len)
+uint8_t *handshake_out(struct node *n, const struct path_addr *path, uint32_t len)
 {
 	struct dgram *d = &n->out[n->out_count];
 
@@ -72,13 +71,12 @@ static uint8_t *out_add(struct node *n, const struct path_addr *path, uint32_t l
 	return d->data;
 }
 
-static bool out_full(const struct node *n)
+bool handshake_out_full(const struct node *n)
 {
 	return n->out_count == NODE_OUT_MAX;
 }
 
-/* What sending a handshake message does to the peer's timers and counters. */
-static void handshake_message_sent(struct node *n, struct peer *p, uint32_t len, struct instant now)
+void handshake_message_sent(struct node *n, struct peer *p, uint32_t len, struct instant now)
 {
 	p->tx_bytes += len;
 	n->handshakes_sent++;
@@ -88,10 +86,9 @@ static void handshake_message_sent(struct node *n, struct peer *p, uint32_t len,
 
 static void send_initiation(struct node *n, struct peer *p, struct instant now)
 {
-	struct path_addr path = peer_path(n, p);
 	struct wg_initiation m;
 	uint32_t index = index_new(n, p);
-	uint8_t *msg;
+	uint8_t msg[WG_INITIATION_LEN];
 
 	if (!index)
 		return;
@@ -102,20 +99,16 @@ static void send_initiation(struct node *n, struct peer *p, struct instant now)
 	}
 	rekey_initiation_sent(&p->rekey, now.mono_us, &n->rng);
 	p->initiated_us = now.mono_us;
-	if (p->data.endpoint_loops) {
-		n->drops[DROP_ENDPOINT_LOOP]++;
-		return;
-	}
-	msg = out_add(n, &path, WG_INITIATION_LEN);
 	wg_initiation_write(msg, &m);
 	cookie_maker_sign(&p->cookies, msg, WG_INITIATION_LEN, now.mono_us);
-	handshake_message_sent(n, p, WG_INITIATION_LEN, now);
+	if (!fanout_start(n, p, msg, now))
+		n->drops[p->data.endpoint_loops ? DROP_ENDPOINT_LOOP : DROP_NO_ENDPOINT]++;
 }
 
 static bool can_initiate(struct node *n, struct peer *p, struct instant now)
 {
 	return n->up && n->identity.set && p->handshake.possible &&
-	       rekey_may_initiate(&p->rekey, now.mono_us) && peer_path(n, p).remote.addr.family != IP_NONE;
+	       rekey_may_initiate(&p->rekey, now.mono_us) && fanout_possible(n, p);
 }
 
 void peer_initiate(struct node *n, struct peer *p, struct instant now)
@@ -124,7 +117,7 @@ void peer_initiate(struct node *n, struct peer *p, struct instant now)
 	rekey_restart_attempts(&p->rekey);
 	if (!can_initiate(n, p, now))
 		return;
-	if (out_full(n)) {
+	if (handshake_out_full(n)) {
 		rekey_initiation_postponed(&p->rekey, now.mono_us);
 		return;
 	}
@@ -158,6 +151,7 @@ static bool begin_session(struct node *n, struct peer *p, struct instant now)
 		k = keypair_new(&keys, now.mono_us);
 	crypto_wipe(&keys, sizeof(keys));
 	index_forget(n, p);
+	fanout_end(p);
 	if (!k || !extend(n, p, k) || !links_install(n->lanes, n->lane_count, &p->data, k))
 		return false;
 	rekey_session_derived(&p->rekey, now.mono_us);
@@ -190,16 +184,16 @@ static void drop_for(struct node *n, enum noise_verdict verdict)
 }
 
 /* A handshake message authenticated: its source is where the peer is, and it counts as a sign of life. */
-static void handshake_message_received(struct node *n, struct peer *p, const struct lane_handshake *h,
+static void handshake_message_received(struct node *n, struct peer *p, const struct lane_handshake *h, bool answer,
 				       struct instant now)
 {
 	p->rx_bytes += h->len;
-	lane_set_path(peer_lane(n, p), peer_link(p), &h->from);
+	peer_paths_handshake(n, p, h, answer, now);
 	rekey_any_received(&p->rekey);
 	rekey_any_traversed(&p->rekey, now.mono_us);
 }
 
-static void send_response(struct node *n, struct peer *p, const struct path_addr *path, struct instant now)
+static void send_response(struct node *n, struct peer *p, const struct lane_handshake *h, struct instant now)
 {
 	struct wg_response m;
 	uint32_t index = index_new(n, p);
@@ -214,9 +208,10 @@ static void send_response(struct node *n, struct peer *p, const struct path_addr
 	if (!begin_session(n, p, now))
 		return;
 	rekey_response_sent(&p->rekey, now.mono_us);
-	msg = out_add(n, path, WG_RESPONSE_LEN);
+	msg = handshake_out(n, &h->from, WG_RESPONSE_LEN);
 	wg_response_write(msg, &m);
 	cookie_maker_sign(&p->cookies, msg, WG_RESPONSE_LEN, now.mono_us);
+	fanout_answered(p, h, msg, now);
 	handshake_message_sent(n, p, WG_RESPONSE_LEN, now);
 }
 
@@ -225,12 +220,10 @@ static void send_response(struct node *n, struct peer *p, const struct path_addr
  * first data of an initiator that is none any more - until one repeats itself 5 s later. Links that say Hello at the same beat meet that often.
  * So the smaller public key stays the initiator: the other side, whatever it is, answers.
  */
-static bool crosses_ours(struct node *n, struct peer *p, const struct lane_handshake *h, struct instant now)
+static bool crosses_ours(const struct node *n, const struct peer *p, const struct lane_handshake *h, struct instant now)
 {
-	struct path_addr path = peer_path(n, p);
-
 	return p->handshake.state == NOISE_CREATED_INITIATION && now.mono_us - p->initiated_us < NODE_CROSSING_MS * US_PER_MS &&
-	       memcmp(n->identity.public_key, p->public_key, KEY_LEN) < 0 && endpoint_equal(&path.remote, &h->from.remote);
+	       memcmp(n->identity.public_key, p->public_key, KEY_LEN) < 0 && fanout_went_to(p, &h->from.remote);
 }
 
 static void take_initiation(struct node *n, const struct lane_handshake *h, struct instant now)
@@ -258,13 +251,15 @@ static void take_initiation(struct node *n, const struct lane_handshake *h, stru
 		return;
 	}
 	verdict = noise_accept_initiation(&p->handshake, &offer, now.mono_us);
+	if (verdict == NOISE_REPLAYED && fanout_answer_again(n, p, h, now))
+		return;
 	if (verdict != NOISE_OK) {
 		drop_for(n, verdict);
 		return;
 	}
 	n->handshakes_received++;
-	handshake_message_received(n, p, h, now);
-	send_response(n, p, &h->from, now);
+	handshake_message_received(n, p, h, false, now);
+	send_response(n, p, h, now);
 	peer_rearm(n, p);
 }
 
@@ -286,7 +281,7 @@ static void take_response(struct node *n, const struct lane_handshake *h, struct
 		return;
 	}
 	n->handshakes_received++;
-	handshake_message_received(n, p, h, now);
+	handshake_message_received(n, p, h, true, now);
 	if (begin_session(n, p, now)) {
 		rekey_handshake_complete(&p->rekey);
 		p->handshake_wall_ns = now.wall_ns;
@@ -294,6 +289,7 @@ static void take_response(struct node *n, const struct lane_handshake *h, struct
 		/* The responder waits for a first packet: what is waiting, or a keepalive. */
 		lane_want_keepalive(peer_lane(n, p), peer_link(p));
 		spread_session(n, p, now);
+		peer_paths_session(n, p, now);
 	}
 	peer_rearm(n, p);
 }
@@ -321,7 +317,7 @@ static void send_cookie_reply(struct node *n, const struct lane_handshake *h, st
 	struct wg_cookie_reply reply;
 
 	cookie_reply_make(&n->checker, &reply, h->msg, h->len, &h->from.remote, now.mono_us, &n->rng);
-	wg_cookie_reply_write(out_add(n, &h->from, WG_COOKIE_REPLY_LEN), &reply);
+	wg_cookie_reply_write(handshake_out(n, &h->from, WG_COOKIE_REPLY_LEN), &reply);
 	n->handshakes_sent++;
 }
 
@@ -378,7 +374,7 @@ void node_take_handshakes(struct node *n, struct instant now)
 	unsigned int empty = 0;
 	size_t waiting;
 
-	for (int i = 0; i < NODE_HANDSHAKES_A_TURN && empty < n->lane_count && !out_full(n); i++) {
+	for (int i = 0; i < NODE_HANDSHAKES_A_TURN && empty < n->lane_count && !handshake_out_full(n); i++) {
 		struct lane *l = &n->lanes[n->next_lane++ % n->lane_count];
 
 		if (!lane_take_handshake(l, &h, &waiting)) {

@@ -7,11 +7,14 @@
 #include "base/timers.h"
 #include "base/u32map.h"
 #include "node/change.h"
+#include "node/fanout.h"
 #include "node/fib.h"
 #include "node/lane.h"
 #include "node/links.h"
 #include "node/node.h"
+#include "node/paths.h"
 #include "node/spread.h"
+#include "path/path.h"
 #include "transport/cookie.h"
 #include "transport/noise.h"
 #include "transport/ratelimit.h"
@@ -42,13 +45,16 @@ struct peer {
 	struct noise_handshake handshake;
 	struct cookie_maker cookies;
 	struct rekey rekey;
-	struct timer timer;		/* rekey_next() and spread_next() in the node's heap */
+	struct timer timer;		/* rekey_next(), spread_next() and peer_paths_next() in the node's heap */
 	struct spread spread;
+	struct change_endpoint *endpoints;	/* as configured */
+	size_t endpoint_count;
+	struct path_set paths;
+	struct peer_ways ways;
+	struct fanout *fanout;		/* NULL: no initiation of ours is under way */
+	struct answered *answered;	/* the last of the peer's; NULL: none, or its session is in use */
 	uint8_t public_key[KEY_LEN];
 	char name[NAME_MAX_LEN + 1];
-	char endpoint_name[ENDPOINT_NAME_MAX + 1];
-	struct ip_addr endpoint_addr;	/* as it was set last, and a prefix around it whose addresses are all the peer's... */
-	uint8_t endpoint_prefix_len;	/* ...or 0 */
 	struct link_settings link;
 	unsigned int link_bits;		/* those of 'link' that are the peer's own: enum change_peer_bit of CHANGE_PEER_LINK */
 	uint32_t handshake_index;	/* in the node's table while a handshake is under way; 0: none */
@@ -56,7 +62,6 @@ struct peer {
 	int64_t initiated_us;		/* when our last initiation went out */
 	int64_t handshake_wall_ns;
 	uint64_t rx_bytes, tx_bytes;	/* of handshakes; the lane counts data */
-	bool endpoint_unchecked;
 	bool babel, allowed_auto;	/* as configured: struct change_peer */
 	int64_t rate_us;		/* when the bytes below were taken */
 	uint64_t rate_rx_bytes, rate_tx_bytes;
@@ -94,6 +99,10 @@ struct node {
 	size_t bucket_count;
 	uint8_t bucket_key[16];
 
+	struct path_local locals[PATH_LOCALS_MAX];	/* addresses of this host */
+	size_t local_count;
+	enum path_spread path_spread;
+	size_t way_at;			/* where node_next_path() goes on */
 	uint16_t listen_port;
 	uint32_t fwmark;
 	struct link_settings links;	/* of peers that have none of their own */
@@ -105,6 +114,7 @@ struct node {
 	uint16_t ports[SUB_SESSIONS];	/* their numbers */
 	uint64_t subs_lost;		/* sub-sessions that were not heard any more */
 	bool up;
+	struct instant now;		/* of the call under way */
 	unsigned int effects;
 	uint8_t stamp[WG_TAI64N_LEN], stamp_saved[WG_TAI64N_LEN];
 	int64_t loaded_us;		/* when we were last under load; 0: never */
@@ -136,6 +146,17 @@ struct link_settings peer_settings(const struct node *n, const struct peer *p);
 /* Where the peer is now: the lane may be writing it, so it is copied. */
 struct path_addr peer_path(struct node *n, struct peer *p);
 
+/* endpoints.c */
+
+/* The configured endpoint that 'remote' is of: by address and port, else by address alone, else by a prefix around it. NULL: none. */
+const struct change_endpoint *peer_endpoint_of(const struct peer *p, const struct endpoint *remote);
+
+/* Whether an endpoint of the peer was given as a prefix. */
+bool peer_has_prefix(const struct peer *p);
+
+/* The configured endpoints of the peer were set anew. Gates closed. */
+void peer_endpoints_changed(struct node *n, struct peer *p, struct instant now);
+
 /* node.c */
 
 /*
@@ -155,7 +176,7 @@ void peer_free(struct node *n, struct peer *p);
 /* Forget the handshake under way and all keys. */
 void peer_forget_keys(struct node *n, struct peer *p);
 
-/* Put the peer's timer where rekey_next() and spread_next() are now. */
+/* Put the peer's timer where rekey_next(), spread_next() and peer_paths_next() are now. */
 void peer_rearm(struct node *n, struct peer *p);
 
 /* routing.c */
@@ -171,6 +192,9 @@ void node_routing_changed(struct node *n, struct instant now);
 
 /* The peer goes, before anything of it is freed. */
 void node_routing_forget_peer(struct node *n, struct peer *p);
+
+/* What the paths to the peer say of the link, if they say anything. */
+void node_routing_cost(struct node *n, struct peer *p, struct instant now);
 
 void node_routing_turn(struct node *n, struct instant now);
 int64_t node_routing_deadline(const struct node *n);

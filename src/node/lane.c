@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a packet travels.
+ * How a packet travels, and the way out; the way in is in lane_in.c.
  *
  *	out: TUN -> find the peer (allowed IPs, routes) -> place its flow -> nothing ahead? -> cut -> seal -> runs for UDP GSO
  *						   else: wait (lane_queue.c), and come back from there
@@ -26,6 +26,7 @@
 #include "crypto/aead.h"
 #include "node/fib.h"
 #include "node/lane_inside.h"
+#include "path/pmtu.h"
 #include "transport/rekey.h"
 #include "wire/ecn.h"
 #include "wire/flow_key.h"
@@ -44,6 +45,7 @@ bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const st
 	l->host = &nowhere;
 	l->transit = TRANSIT_KERNEL;
 	l->mtu = 1420;
+	l->mss_clamp = MSS_CLAMP_OFF;
 	l->run_messages_max = 1;
 	l->bypass = true;
 	memcpy(l->flow_key, flow_key, sizeof(l->flow_key));
@@ -103,18 +105,19 @@ bool lane_has_session(struct lane *l, struct lane_link *k)
 }
 
 /* Plaintext is padded to 16, but not beyond the MTU: padding must not make a packet too long for the path. */
-static uint32_t padding(const struct lane *l, uint32_t len)
+static uint32_t padding(uint32_t mtu, uint32_t len)
 {
 	uint32_t padded = (len + WG_PADDING - 1) & ~(uint32_t)(WG_PADDING - 1);
 
-	if (padded > l->mtu && len <= l->mtu)
-		padded = l->mtu;
+	if (padded > mtu && len <= mtu)
+		padded = mtu;
 	return padded - len;
 }
 
+/* At the most: a peer's MTU may make it less. */
 static uint32_t sealed_len(const struct lane *l, uint32_t len)
 {
-	return WG_DATA_HEADER + len + padding(l, len) + AEAD_TAG;
+	return WG_DATA_HEADER + len + padding(l->mtu, len) + AEAD_TAG;
 }
 
 bool lane_has_room(const struct lane *l, uint32_t len)
@@ -164,7 +167,8 @@ static bool run_fits(const struct lane *l, const struct dgram *run, const struct
 		     const struct path_addr *path, uint8_t tos, uint32_t len)
 {
 	return l->run_link == k && l->run_number == number && run->tos == tos && len <= run->segment &&
-	       l->run_messages < l->run_messages_max && run->len + len <= LANE_RUN_BYTES_MAX && path_addr_equal(&run->path, path);
+	       l->run_messages < l->run_messages_max && run->len + len <= LANE_RUN_BYTES_MAX && path_addr_equal(&run->path, path) &&
+	       run->path.pinned == path->pinned;
 }
 
 /*
@@ -201,7 +205,7 @@ uint32_t lane_seal(struct lane *l, struct lane_link *k, unsigned int number, str
 		   uint32_t len)
 {
 	uint8_t *out = l->out_bytes + l->out_used, behind[WG_PADDING];
-	uint32_t pad = padding(l, len), sealed = WG_DATA_HEADER + len + pad + AEAD_TAG;
+	uint32_t mtu = lane_mtu(l, k->peer), pad = padding(len > mtu ? l->mtu : mtu, len), sealed = WG_DATA_HEADER + len + pad + AEAD_TAG;
 
 	run_add(l, k, number, tos, sealed);
 	l->out_used += sealed;
@@ -228,7 +232,7 @@ static void data_sent(struct lane *l, struct lane_link *k, unsigned int number)
 }
 
 uint32_t lane_seal_split(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, struct split *split,
-			 uint32_t bytes_max)
+			 uint32_t bytes_max, uint32_t limit)
 {
 	uint8_t tos = lane_outer_tos(k->peer, split_tos(split)), *segment;
 	uint32_t bytes = 0, len;
@@ -236,12 +240,18 @@ uint32_t lane_seal_split(struct lane *l, struct lane_link *k, unsigned int numbe
 	/* To the nearest whole packet, but one at least. */
 	while (split_more(split) && (!bytes || bytes + split_next_len(split) / 2 <= bytes_max) &&
 	       lane_has_room(l, split_next_len(split))) {
+		if (split_next_len(split) > limit && !lane_has_fragment_room(l, split_next_len(split), limit))
+			break;
 		split_next(split, &segment, &len);
 		l->tx_packets++;
-		bytes += lane_seal(l, k, number, s, tos, segment, len);
+		if (len > limit && lane_is_fragmentable(segment))
+			bytes += lane_seal_fragments(l, k, number, s, tos, segment, len, limit);
+		else
+			bytes += lane_seal(l, k, number, s, tos, segment, len);
 	}
 	if (bytes) {
 		data_sent(l, k, number);
+		k->sent_us = l->now_us;
 		lane_note(l, k, LANE_FLOWS);
 	}
 	return bytes;
@@ -261,7 +271,7 @@ bool lane_error_allowed(struct lane *l)
 	return true;
 }
 
-void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error)
+void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error, uint32_t mtu)
 {
 	size_t i = l->error_count;
 	uint8_t *room;
@@ -271,7 +281,7 @@ void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_er
 		return;
 	room = l->errors[l->errors_used];
 	memset(room, 0, VNET_LEN);
-	error_len = (uint32_t)icmp_error_write(room + VNET_LEN, error, 0, packet, len);
+	error_len = (uint32_t)icmp_error_write(room + VNET_LEN, error, mtu, packet, len);
 	if (!error_len)
 		return;
 	l->errors_used++;
@@ -284,13 +294,12 @@ static void refuse(struct lane *l, struct lane_peer *from, const struct packet *
 {
 	lane_drop(l, reason);
 	if (from)
-		lane_tell_peer(l, from, packet->data, packet->len, error);
+		lane_tell_peer(l, from, packet->data, packet->len, error, 0);
 	else
-		lane_tell(l, packet->data, packet->len, error);
+		lane_tell(l, packet->data, packet->len, error, 0);
 }
 
-/* The peer with the allowed IP that covers an address. */
-static struct lane_peer *allowed_peer(const struct lane *l, uint8_t family, const uint8_t *addr)
+struct lane_peer *lane_allowed_peer(const struct lane *l, uint8_t family, const uint8_t *addr)
 {
 	return family == IP_V4 ? lpm_lookup4(l->allowed, addr) : lpm_lookup6(l->allowed, addr);
 }
@@ -308,7 +317,7 @@ static struct lane_peer *peer_for(struct lane *l, const struct packet *packet)
 		return NULL;
 	}
 	if (!l->fib->count)
-		p = allowed_peer(l, v.family, v.dst);
+		p = lane_allowed_peer(l, v.family, v.dst);
 	else if (lane_way(l, &v, &p, &len) == LANE_WAY_UNREACHABLE)
 		reason = DROP_UNREACHABLE;
 	if (!p)
@@ -332,25 +341,28 @@ static bool fits_whole(const struct lane *l, const struct split *s)
 	       l->out_used + (uint64_t)s->count * (WG_DATA_HEADER + WG_PADDING + AEAD_TAG) + split_rest_len(s) <= LANE_OUT_BYTES;
 }
 
-/* Send it at once if nothing is ahead of it. False: it has to wait. */
-static bool send_through(struct lane *l, struct lane_link *k, const struct packet *packet, unsigned int number)
+/* Send it at once if nothing is ahead of it. False: it has to wait; so has, for what is rare, what must go in fragments or not at all. */
+static bool send_through(struct lane *l, struct lane_link *k, const struct packet *packet, unsigned int number, bool transit)
 {
+	uint32_t limit = lane_limit(l, k->peer, transit);
 	struct subsession *s;
 	struct split split;
 
 	if (!lane_is_clear(l, k))
 		return false;
 	s = lane_sealing(l, k, number);
-	if (!s || !lane_has_room(l, packet->len))
+	if (!s || !lane_has_room(l, packet->len) || (packet->len > limit && packet->vnet.gso_type == VNET_GSO_NONE))
 		return false;
 	if (!split_begin(&split, packet)) {
 		lane_drop(l, DROP_BAD_OUTGOING);
 		return true;
 	}
+	if (split_next_len(&split) > limit && !split_shrink(&split, limit))
+		return false;
 	/* A plain packet fits, and must go: its checksum is complete now, and would not be completed right once more. */
 	if (split.count > 1 && !fits_whole(l, &split))
 		return false;
-	lane_seal_split(l, k, number, s, &split, UINT32_MAX);
+	lane_seal_split(l, k, number, s, &split, UINT32_MAX, UINT32_MAX);
 	return true;
 }
 
@@ -358,11 +370,15 @@ static bool send_through(struct lane *l, struct lane_link *k, const struct packe
 static void packet_for(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash,
 		       struct lane_peer *from)
 {
+	if (l->mss_clamp != MSS_CLAMP_OFF && packet->vnet.gso_type == VNET_GSO_NONE)
+		lane_clamp(l, k->peer, packet->data, packet->len, packet->vnet.flags & VNET_NEEDS_CSUM);
+	if (packet->len > lane_limit(l, k->peer, from) && packet->vnet.gso_type == VNET_GSO_NONE)
+		lane_make_super(packet, lane_limit(l, k->peer, from));
 	if (k->path.remote.addr.family == IP_NONE)
 		refuse(l, from, packet, DROP_NO_ENDPOINT, ICMP_NO_ENDPOINT);
 	else if (k->peer->endpoint_loops)
 		refuse(l, from, packet, DROP_ENDPOINT_LOOP, ICMP_NO_ENDPOINT);
-	else if (!send_through(l, k, packet, number))
+	else if (!send_through(l, k, packet, number, from))
 		lane_wait(l, k, packet, number, hash, from);
 }
 
@@ -424,19 +440,65 @@ static void seal_keepalive(struct lane *l, struct lane_link *k, struct subsessio
 	k->events &= ~(unsigned int)LANE_RECEIVED_LAST;
 }
 
+/* How long the plaintext of a message over a path that was said is: what makes the outer packet as long as it shall be, else padded as ever. */
+static uint32_t over_len(const struct lane_control *c)
+{
+	uint32_t headers = c->from.remote.addr.family == IP_V6 ? LANE_OUTER_HEADERS6 : LANE_OUTER_HEADERS4;
+
+	headers += WG_DATA_HEADER + AEAD_TAG;
+	if (!c->outer)
+		return (c->len + WG_PADDING - 1) & ~(uint32_t)(WG_PADDING - 1);
+	return c->outer > headers + c->len ? c->outer - headers : c->len;
+}
+
+/*
+ * Seal a message for a path that was said, in a run of its own: whatever that path is like, nothing else is refused with it. No MTU is looked
+ * at, it is what is to be found out.
+ */
+static void seal_over(struct lane *l, struct lane_link *k, const struct lane_control *c, struct subsession *s, const uint8_t *plain,
+		      uint32_t len)
+{
+	uint32_t sealed = WG_DATA_HEADER + len + AEAD_TAG;
+	uint8_t *out = l->out_bytes + l->out_used;
+
+	l->runs[l->run_count++] = (struct dgram){
+		.data = out, .len = sealed, .segment = sealed, .tos = c->tos, .port = c->port, .df = c->outer, .path = c->from,
+	};
+	l->run_link = NULL;
+	l->out_used += sealed;
+	wg_data_header_write(out, k->current->remote_index | c->number, s->counter);
+	aead_seal(s->sealer, s->counter, out + WG_DATA_HEADER, plain, len);
+	s->counter++;
+	k->tx_bytes += sealed;
+}
+
+/* Whether a control message has a way. One that was said needs no other, and the node has looked at it. */
+static bool has_way(const struct lane_link *k, const struct lane_control *c)
+{
+	if (c->over)
+		return c->from.remote.addr.family != IP_NONE;
+	return !k->peer->endpoint_loops && k->path.remote.addr.family != IP_NONE;
+}
+
 /* Send the oldest control message that waits. False: the output is full. */
 static bool send_control(struct lane *l)
 {
 	struct lane_control *c = &l->controls_out[l->control_out_first];
 	struct lane_link *k = c->peer ? &c->peer->links[l->number] : NULL;
 	struct subsession *s = k ? lane_sealing(l, k, c->number) : NULL;
-	uint8_t room[MESH_MESSAGE_MAX + WG_PADDING];
+	uint32_t len = c->over ? over_len(c) : c->len;
+	uint8_t room[PMTU_MAX];
 
-	if (!lane_has_room(l, sizeof(room)))
+	if (!lane_has_room(l, len))
 		return false;
-	if (s && !c->peer->endpoint_loops && k->path.remote.addr.family != IP_NONE) {
+	if (s && has_way(k, c)) {
 		memcpy(room, c->msg, c->len);
-		lane_seal(l, k, c->number, s, c->tos, room, c->len);
+		memset(room + c->len, 0, len - c->len);
+		mesh_stamp(room, c->len, (uint64_t)l->now_us);
+		if (c->over)
+			seal_over(l, k, c, s, room, len);
+		else
+			lane_seal(l, k, c->number, s, c->tos, room, len);
 		lane_note(l, k, LANE_ANY_SENT);
 	}
 	l->control_out_first = (l->control_out_first + 1) % LANE_CONTROLS_OUT;
@@ -518,250 +580,6 @@ bool lane_drain(struct lane *l, struct instant now, uint32_t bytes)
 		k->pending = false;
 	}
 	return lane_serve(l, bytes);
-}
-
-/*
- * In.
- */
-
-/* The outer ECN field, taken in (RFC 6040). False: the packet has to be dropped. */
-static bool take_ecn(struct lane *l, const struct lane_peer *p, uint8_t *data, uint8_t tos, uint8_t outer)
-{
-	uint8_t ecn;
-
-	if (!p->ecn_in || !(outer & 3))
-		return true;
-	switch (ecn_decapsulate(tos & 3, outer & 3, &ecn)) {
-	case ECN_KEEP:
-		return true;
-	case ECN_CHANGE:
-		packet_set_ecn(data, ecn);
-		return true;
-	case ECN_DROP:
-		break;
-	}
-	/* A meshd copies what is inside, so nobody may have marked this. Others have done it for years, and deliver it. */
-	if (p->mesh) {
-		lane_drop(l, DROP_ECN);
-		return false;
-	}
-	l->ce_kept++;
-	return true;
-}
-
-/* The packet inside an authenticated message: checked, and put into the output, forwarded, or kept for the node. */
-static void packet_in(struct lane *l, struct lane_peer *p, uint8_t *data, uint32_t len, uint8_t outer)
-{
-	const struct lane_verdict *verdict = NULL;
-	struct ip_view v;
-
-	if (!ip_view(&v, data, len)) {
-		lane_drop(l, DROP_BAD_INNER);
-		return;
-	}
-	if (p->babel && lane_is_routing(&v, data)) {
-		lane_keep_routing(l, p, data, v.len);
-		return;
-	}
-	if (l->transit != TRANSIT_KERNEL || l->fib->count)
-		verdict = lane_judge(l, p, &v);
-	if (verdict ? !verdict->accepted : allowed_peer(l, v.family, v.src) != p) {
-		lane_drop(l, DROP_SOURCE);
-		return;
-	}
-	if (!take_ecn(l, p, data, v.tos, outer))
-		return;
-	l->rx_packets++;
-	lane_note(l, &p->links[l->number], LANE_FLOWS);
-	if (verdict && lane_transit(l, verdict, data, v.len))
-		return;
-	if (!merge_add(l->merge, data, v.len))
-		lane_drop(l, DROP_TUN_WRITE);
-}
-
-/*
- * A sub-session comes from elsewhere. If it was where session 0 is then the peer as a whole has moved, most likely with its port, and what goes
- * back should not wait until session 0 is heard from there.
- */
-static void sub_roamed(struct lane *l, struct lane_link *k, const struct lane_sub *sub, const struct path_addr *to)
-{
-	if (!sub->heard_us || ip_addr_equal(&sub->path.remote.addr, &to->remote.addr) ||
-	    !ip_addr_equal(&sub->path.remote.addr, &k->path.remote.addr))
-		return;
-	k->path.local = to->local;
-	k->path.ifindex = to->ifindex;
-	k->path.remote.addr = to->remote.addr;
-	k->path.remote.scope = to->remote.scope;
-	lane_note(l, k, LANE_SUB_ROAMED);
-}
-
-/*
- * Where an authenticated message came from is where answers go. Session 0 and the control sub-session have one way, the peer's endpoint;
- * the others have each their own, and move that only by leaving the address they share with it.
- */
-static void roam(struct lane *l, struct lane_link *k, unsigned int number, const struct dgram *d)
-{
-	struct lane_sub *sub;
-
-	if (number == 0 || number == SUB_SESSION_CONTROL) {
-		if (path_addr_equal(&k->path, &d->path))
-			return;
-		if (!endpoint_equal(&k->path.remote, &d->path.remote))
-			lane_note(l, k, LANE_ROAMED);
-		k->path = d->path;
-		return;
-	}
-	sub = &k->peer->subs[number];
-	sub_roamed(l, k, sub, &d->path);
-	sub->heard_us = l->now_us;
-	sub->ecn = d->tos & 3;
-	sub->port = d->port;
-	if (!path_addr_equal(&sub->path, &d->path))
-		sub->path = d->path;
-}
-
-/* What every authenticated message does to its peer's session. The other lanes are told of a confirmed keypair by the node. */
-static void authenticated(struct lane *l, struct keypair *pair, unsigned int number, const struct dgram *d)
-{
-	struct lane_peer *p = pair->owner;
-	struct lane_link *k = &p->links[l->number];
-
-	k->rx_bytes += d->len;
-	roam(l, k, number, d);
-	lane_note(l, k, LANE_ANY_RECEIVED | LANE_RECEIVED_LAST);
-	if (pair != k->next)
-		return;
-	k->current = k->next;
-	k->next = NULL;
-	lane_note(l, k, LANE_CONFIRMED);
-	lane_pend(l, k);
-}
-
-/*
- * Another lane's: steering is a hint, and the index says whose it is. What is nobody's ends here; once handed over it is not handed on.
- */
-static void stray(struct lane *l, const struct dgram *d)
-{
-	if (l->stray_count == LANE_STRAYS_MAX)
-		lane_drop(l, DROP_NO_INDEX);
-	else
-		l->strays[l->stray_count++] = *d;
-}
-
-/* The sub-session a data message is sealed with. NULL: of none of ours; it was counted or put among the strays. */
-static struct subsession *find_sub(struct lane *l, const struct dgram *d, struct keypair **pair, unsigned int *number)
-{
-	uint32_t index = wg_data_receiver(d->data);
-	struct subsession *s;
-
-	if (lane_of_index(index, l->lanes) != l->number) {
-		stray(l, d);
-		return NULL;
-	}
-	*number = index & WG_INDEX_SUB_SESSION;
-	*pair = u32map_get(&l->indices, index & ~(uint32_t)WG_INDEX_SUB_SESSION);
-	s = *pair ? keypair_sub(*pair, *number) : NULL;
-	if (!s)
-		lane_drop(l, DROP_NO_INDEX);
-	return s;
-}
-
-/* What is inside an authenticated message. */
-static void inner_in(struct lane *l, struct keypair *pair, unsigned int number, const struct dgram *d, uint8_t *data, uint32_t len)
-{
-	struct lane_peer *p = pair->owner;
-
-	if (!len)
-		return;
-	if (!(data[0] >> 4)) {
-		lane_keep_control(l, p, number, d, data, len);
-		return;
-	}
-	lane_note(l, &p->links[l->number], LANE_DATA_RECEIVED);
-	packet_in(l, p, data, len, d->tos);
-}
-
-static void data_in(struct lane *l, const struct dgram *d)
-{
-	uint64_t counter = wg_data_counter(d->data);
-	uint8_t *sealed = d->data + WG_DATA_HEADER;
-	uint32_t len = d->len - WG_DATA_HEADER;
-	struct keypair *pair = NULL;
-	unsigned int number = 0;
-	struct subsession *s = find_sub(l, d, &pair, &number);
-	enum keypair_advice advice;
-
-	if (!s)
-		return;
-	advice = keypair_receiving(pair, l->now_us);
-	if (advice == KEYPAIR_EXPIRED || counter >= REJECT_AFTER_MESSAGES) {
-		lane_drop(l, DROP_KEY_EXPIRED);
-		return;
-	}
-	if (!replay_is_new(&s->replay, counter)) {
-		lane_drop(l, DROP_REPLAYED);
-		return;
-	}
-	if (!aead_open(s->opener, counter, sealed, sealed, len)) {
-		lane_drop(l, DROP_FORGED);
-		return;
-	}
-	replay_accept(&s->replay, counter);
-	authenticated(l, pair, number, d);
-	/* A late packet on the previous key says nothing about the one in use. */
-	if (advice == KEYPAIR_REKEY && pair == ((struct lane_peer *)pair->owner)->links[l->number].current)
-		lane_note(l, &((struct lane_peer *)pair->owner)->links[l->number], LANE_REKEY_RECEIVING);
-	inner_in(l, pair, number, d, sealed, len - AEAD_TAG);
-}
-
-static void message_in(struct lane *l, const struct dgram *d)
-{
-	switch (wg_classify(d->data, d->len)) {
-	case WG_DATA:
-		data_in(l, d);
-		break;
-	case WG_INITIATION:
-	case WG_RESPONSE:
-	case WG_COOKIE_REPLY:
-		lane_keep_handshake(l, d);
-		break;
-	default:
-		lane_drop(l, DROP_NOT_WIREGUARD);
-		break;
-	}
-}
-
-/* Each message of a GRO datagram is looked at by itself: nothing says that they belong together. */
-void lane_dgram_in(struct lane *l, const struct dgram *d)
-{
-	uint32_t step = d->segment ? d->segment : d->len;
-	struct dgram message = *d;
-
-	message.segment = 0;
-	if (!d->len)
-		lane_drop(l, DROP_NOT_WIREGUARD);
-	for (uint32_t at = 0; at < d->len; at += step) {
-		message.data = d->data + at;
-		message.len = d->len - at < step ? d->len - at : step;
-		message_in(l, &message);
-	}
-}
-
-void lane_begin_in(struct lane *l)
-{
-	if (l->merging)
-		return;
-	merge_begin(l->merge, &l->merge_options);
-	l->merging = true;
-	l->last.from = NULL;
-}
-
-void lane_from_udp(struct lane *l, struct instant now, const struct dgram *in, size_t count)
-{
-	l->now_us = now.mono_us;
-	lane_begin_in(l);
-	for (size_t i = 0; i < count; i++)
-		lane_dgram_in(l, &in[i]);
 }
 
 /*

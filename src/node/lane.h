@@ -213,6 +213,18 @@ enum lane_ecn {
 };
 
 /*
+ * What came in on one sub-session (by its counters, so loss and reordering come for free). Totals; the node takes differences. 'lost' falls
+ * again when what was missed comes after all.
+ */
+struct lane_count {
+	uint64_t received, bytes;	/* messages, and whole ones */
+	uint64_t lost;			/* counters skipped and not come since */
+	uint64_t late;			/* came after a higher one */
+	uint64_t first, highest;	/* counters heard... */
+	uint32_t index;			/* ...of the keypair with this index of ours, or-ed with 1: a new one begins anew. 0: none yet */
+};
+
+/*
  * The way of one sub-session: one UDP 5-tuple for both directions. Written by its lane - an authenticated message moves it to
  * where it came from - and by the node while the gates are closed.
  */
@@ -223,6 +235,8 @@ struct lane_sub {
 	uint8_t ecn;			/* codepoint of the last message's outer header */
 	bool sent;			/* data has gone out since the node looked */
 	int64_t heard_us;		/* last authenticated message; 0: none */
+	struct path_addr heard;		/* managed: where that came from */
+	struct lane_count count;
 };
 
 /*
@@ -237,6 +251,8 @@ struct lane_peer {
 	unsigned int sub_count;		/* of those made, 1 to ... */
 	bool endpoint_loops;		/* the endpoint's route leads into our own TUN: send nothing there */
 	bool mesh;			/* it is a meshd */
+	bool managed;			/* the node alone decides where to send: being heard from elsewhere moves nothing */
+	uint32_t mtu;			/* inner packets up to this fit the paths in use; 0: not known, the lane's counts. Never more than that */
 	bool babel;			/* Babel runs on the link: its packets are the node's */
 	bool ecn_in;			/* the outer ECN field of what comes in means something */
 	uint8_t ecn_out;		/* enum lane_ecn */
@@ -257,6 +273,8 @@ struct lane_link {
 	bool shaped;			/* in the list of those the peer's shaper holds back */
 	struct lane_link *shaped_next;
 	uint64_t rx_bytes, tx_bytes;
+	int64_t heard_us, sent_us;	/* last authenticated message of any kind; last data sent, of Babel's not. 0: none */
+	struct lane_count count;	/* of session 0, in its home lane */
 	unsigned int events;		/* enum lane_event */
 	bool noted, pending;		/* in the lists below */
 	struct lane_link *noted_next;	/* links with events */
@@ -278,8 +296,13 @@ struct lane_control {
 	struct path_addr from;
 	uint8_t number;			/* of the sub-session it came on */
 	uint8_t tos;			/* outer */
-	uint32_t len;
+	int64_t at_us;			/* when it came, by the kernel if it told, else when it was opened */
+	uint32_t len;			/* of what is here: of a padded one the beginning */
 	uint8_t msg[MESH_MESSAGE_MAX];
+	/* To send, with lane_send_over(): 'from' is where to, by our socket 'port'; 'outer' as there. */
+	bool over;
+	uint8_t port;
+	uint16_t outer;
 };
 
 /* A packet of Babel's, from a peer: a whole inner IPv6 packet, of which ip_view() and the ports were looked at, no checksum. */
@@ -331,6 +354,7 @@ struct lane {
 	uint8_t transit;			/* enum transit_mode; at first TRANSIT_KERNEL */
 	struct ip_addr own4, own6;		/* lane_set_addresses() */
 	uint32_t mtu;
+	int mss_clamp;				/* of TCP: MSS_CLAMP_OFF, MSS_CLAMP_ON (as fits), or this many bytes at most */
 	const struct cookie_checker *checker;	/* NULL: no identity, no handshakes */
 
 	struct lane_out out;
@@ -450,6 +474,14 @@ bool lane_take_control(struct lane *l, struct lane_control *c);
  * It is lost if there is no session when its turn comes.
  */
 bool lane_send_control(struct lane *l, struct lane_link *k, unsigned int number, uint8_t tos, const uint8_t *msg, uint32_t len);
+
+/*
+ * The same over a path that is said, from P_port (0: the listen port). 'outer': pad it with zeros until the outer IP packet has so many bytes, and
+ * have it not fragmented (at most PMTU_MAX; too few for the message: it goes as it is); 0: padded as any other. mesh_stamp() is done as it is sealed.
+ * It goes by itself, and also where the peer's endpoint loops: who says a path has looked at it.
+ */
+bool lane_send_over(struct lane *l, struct lane_link *k, unsigned int number, const struct path_addr *path, uint8_t port, uint16_t outer,
+		    uint8_t tos, const uint8_t *msg, uint32_t len);
 
 /* Take the oldest packet of Babel's that waits. False: none. */
 bool lane_take_routing(struct lane *l, struct lane_routing *r);

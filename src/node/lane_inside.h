@@ -7,8 +7,9 @@
 #include "node/lane.h"
 
 /*
- * The inside of a lane, shared by lane.c (how a packet travels), lane_transit.c (from link to link), lane_queue.c (where it waits) and
- * lane_notes.c (what the node hears and asks), and by nobody else.
+ * The inside of a lane, shared by lane.c (how a packet travels, and goes out), lane_in.c (how it comes in), lane_transit.c (from link to link),
+ * lane_fit.c (what does not fit),
+ * lane_queue.c (where it waits) and lane_notes.c (what the node hears and asks), and by nobody else.
  */
 
 struct ip_view;
@@ -51,8 +52,51 @@ bool lane_transit(struct lane *l, const struct lane_verdict *verdict, uint8_t *p
 /* Whether a packet is one of Babel's for this node (RFC 8966: link-local UDP). */
 bool lane_is_routing(const struct ip_view *v, const uint8_t *packet);
 
-/* An ICMP error to a peer, about a packet that came from it, if there is room and ration for it. */
-void lane_tell_peer(struct lane *l, struct lane_peer *from, const uint8_t *packet, uint32_t len, enum icmp_error error);
+/* An ICMP error to a peer, about a packet that came from it, if there is room and ration for it. 'mtu' is for ICMP_TOO_BIG. */
+void lane_tell_peer(struct lane *l, struct lane_peer *from, const uint8_t *packet, uint32_t len, enum icmp_error error, uint32_t mtu);
+
+/* lane_fit.c */
+
+enum {
+	LANE_MTU_MIN = 512,	/* less is not believed of any path: it would be cut to shreds */
+	LANE_MTU_MIN6 = 1280,	/* the least an IPv6 host is told (RFC 8200 section 5): where paths carry less the outer packets are fragmented */
+};
+
+/* The longest inner packet that fits the paths to a peer. */
+static inline uint32_t lane_mtu(const struct lane *l, const struct lane_peer *p)
+{
+	if (!p->mtu || p->mtu >= l->mtu)
+		return l->mtu;
+	return p->mtu > LANE_MTU_MIN ? p->mtu : LANE_MTU_MIN;
+}
+
+/* The same as a limit for what goes to it. What comes from the TUN fits that, so there is one only where the peer's paths carry less. */
+static inline uint32_t lane_limit(const struct lane *l, const struct lane_peer *p, bool transit)
+{
+	return transit || (p->mtu && p->mtu < l->mtu) ? lane_mtu(l, p) : UINT32_MAX;
+}
+
+/*
+ * Asked where the next segment is longer than 'limit'. True: the packet can go: a TCP super-packet is cut smaller from here on, IPv4 that may be
+ * fragmented will be (lane_seal_split()), IPv6 of LANE_MTU_MIN6 goes as it is. False: it cannot, which was counted and told: to the peer it came
+ * from, else to the TUN, unless 'transit'.
+ */
+bool lane_fit(struct lane *l, struct split *s, uint32_t limit, struct lane_peer *from, bool transit);
+
+/* A TCP segment of the host's own that is longer than 'limit' becomes a super-packet; other packets stay what they are. */
+void lane_make_super(struct packet *packet, uint32_t limit);
+
+/* Whether a packet is IPv4 that may be cut into fragments. If not, the most it may have to go to a peer. */
+bool lane_is_fragmentable(const uint8_t *packet);
+uint32_t lane_len_max(const uint8_t *packet, uint32_t limit);
+
+/* Whether the output has room for a packet's fragments; and they, sealed. Returns what they come to. */
+bool lane_has_fragment_room(const struct lane *l, uint32_t len, uint32_t limit);
+uint32_t lane_seal_fragments(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, uint8_t tos, uint8_t *data,
+			     uint32_t len, uint32_t limit);
+
+/* Clamp the MSS of a packet to or from a peer, where that is configured. */
+void lane_clamp(const struct lane *l, const struct lane_peer *p, uint8_t *packet, uint32_t len, bool partial);
 
 /* lane.c */
 
@@ -71,10 +115,10 @@ uint32_t lane_seal(struct lane *l, struct lane_link *k, unsigned int number, str
 
 /*
  * Cut what is left of a packet and seal it, until about 'bytes_max' or the output is full. Returns what that comes to, outer headers
- * and all.
+ * and all. IPv4 longer than 'limit' that allows it goes in fragments.
  */
 uint32_t lane_seal_split(struct lane *l, struct lane_link *k, unsigned int number, struct subsession *s, struct split *split,
-			 uint32_t bytes_max);
+			 uint32_t bytes_max, uint32_t limit);
 
 /* Which of our sub-sessions a flow goes on: 0, or one of this lane. */
 unsigned int lane_place(struct lane *l, struct lane_link *k, uint64_t hash);
@@ -88,8 +132,13 @@ void lane_send(struct lane *l, struct lane_peer *to, struct packet *packet, stru
 /* Whether one more ICMP error may be written, into errors[errors_used]: they are rationed like the kernel's own. */
 bool lane_error_allowed(struct lane *l);
 
-/* An ICMP error back into the TUN, if there is room and ration for it. */
-void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error);
+/* An ICMP error back into the TUN, if there is room and ration for it. 'mtu' is for ICMP_TOO_BIG. */
+void lane_tell(struct lane *l, const uint8_t *packet, uint32_t len, enum icmp_error error, uint32_t mtu);
+
+/* The peer with the allowed IP that covers an address, or NULL. */
+struct lane_peer *lane_allowed_peer(const struct lane *l, uint8_t family, const uint8_t *addr);
+
+/* lane_in.c */
 
 /* The output is for the TUN from now on: opened packets are merged into it. */
 void lane_begin_in(struct lane *l);
@@ -103,10 +152,10 @@ bool lane_queue_init(struct lane *l);
 void lane_queue_done(struct lane *l);
 
 /*
- * Let a packet wait. 'number' is where its flow was placed. Takes packet->slot and replaces it, or copies. 'transit': it is not the TUN's, so no
- * error goes there.
+ * Let a packet wait. 'number' is where its flow was placed. Takes packet->slot and replaces it, or copies. 'from' is the peer it came from, NULL: it
+ * is the TUN's.
  */
-void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash, bool transit);
+void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash, struct lane_peer *from);
 
 /* Whether a packet of the link would go straight through: nothing is ahead of it, and no shaper is on. */
 bool lane_is_clear(const struct lane *l, const struct lane_link *k);

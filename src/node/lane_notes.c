@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "node/lane_inside.h"
+#include "path/pmtu.h"
 #include "transport/cookie.h"
 
 void lane_close(struct lane *l)
@@ -261,6 +262,7 @@ void lane_keep_control(struct lane *l, struct lane_peer *p, unsigned int number,
 	c->from = d->path;
 	c->number = (uint8_t)number;
 	c->tos = d->tos;
+	c->at_us = d->at_us ? d->at_us : l->now_us;
 	c->len = len < sizeof(c->msg) ? len : (uint32_t)sizeof(c->msg);
 	memcpy(c->msg, msg, c->len);
 }
@@ -282,7 +284,8 @@ bool lane_take_control(struct lane *l, struct lane_control *c)
 	return any;
 }
 
-bool lane_send_control(struct lane *l, struct lane_link *k, unsigned int number, uint8_t tos, const uint8_t *msg, uint32_t len)
+/* Put a message into the ring of those that go out. False: too many wait, or it is too long. */
+static bool add_control(struct lane *l, struct lane_link *k, const struct lane_control *head, const uint8_t *msg, uint32_t len)
 {
 	struct lane_control *c;
 	bool room;
@@ -292,13 +295,34 @@ bool lane_send_control(struct lane *l, struct lane_link *k, unsigned int number,
 	if (room) {
 		c = &l->controls_out[(l->control_out_first + l->control_out_count++) % LANE_CONTROLS_OUT];
 		c->peer = k->peer;
-		c->number = (uint8_t)number;
-		c->tos = tos;
+		c->from = head->from;
+		c->number = head->number;
+		c->tos = head->tos;
+		c->over = head->over;
+		c->port = head->port;
+		c->outer = head->outer;
 		c->len = len;
 		memcpy(c->msg, msg, len);
 	}
 	lane_open(l);
 	return room;
+}
+
+bool lane_send_control(struct lane *l, struct lane_link *k, unsigned int number, uint8_t tos, const uint8_t *msg, uint32_t len)
+{
+	const struct lane_control head = { .number = (uint8_t)number, .tos = tos };
+
+	return add_control(l, k, &head, msg, len);
+}
+
+bool lane_send_over(struct lane *l, struct lane_link *k, unsigned int number, const struct path_addr *path, uint8_t port, uint16_t outer,
+		    uint8_t tos, const uint8_t *msg, uint32_t len)
+{
+	const struct lane_control head = {
+		.from = *path, .number = (uint8_t)number, .tos = tos, .over = true, .port = port, .outer = outer,
+	};
+
+	return outer <= PMTU_MAX && add_control(l, k, &head, msg, len);
 }
 
 void lane_keep_routing(struct lane *l, struct lane_peer *p, const uint8_t *packet, uint32_t len)

@@ -122,12 +122,15 @@ static bool shelter(struct lane *l, uint8_t *room, uint32_t small_max, uint8_t *
  * Packets that go out.
  */
 
-/* What the rest of a packet comes to on the wire, and its first segment. */
-static void measure(struct waiting *w)
+/*
+ * What the rest of a packet comes to on the wire, and its first segment. It never grows while it waits, though it may be cut smaller meanwhile: the
+ * queue counts down from what it began with.
+ */
+static void measure(struct waiting *w, uint32_t len_max)
 {
-	uint32_t left = w->split.count - w->split.done;
+	uint32_t left = w->split.count - w->split.done, len = split_rest_len(&w->split) + left * SEAL_OVERHEAD;
 
-	w->item.len = split_rest_len(&w->split) + left * SEAL_OVERHEAD;
+	w->item.len = len < len_max ? len : len_max;
 	w->item.packet_len = split_next_len(&w->split) + SEAL_OVERHEAD;
 }
 
@@ -144,13 +147,13 @@ static bool drop_waiting(void *ctx, struct fq_item *item, bool whole, enum fq_re
 	if (reason == FQ_PURGED) {
 		lane_drop(l, l->purge_reason);
 		if (l->purge_tells && !w->split.done && !w->transit)
-			lane_tell(l, w->split.packet, w->split.len, ICMP_NO_ENDPOINT);
+			lane_tell(l, w->split.packet, w->split.len, ICMP_NO_ENDPOINT, 0);
 	} else {
 		lane_drop(l, reason_of(reason));
 	}
 	if (!whole) {
 		split_skip(&w->split);
-		measure(w);
+		measure(w, w->item.len);
 		if (split_more(&w->split))
 			return true;
 	}
@@ -200,19 +203,31 @@ static void await_session(struct lane *l, struct lane_link *k)
 		lane_note(l, k, LANE_NEED_SESSION);
 }
 
-void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash, bool transit)
+/* Whether it fits, or can be made to. False: it was dropped. */
+static bool fit(struct lane *l, const struct lane_link *k, struct waiting *w, struct lane_peer *from)
+{
+	uint32_t limit = lane_limit(l, k->peer, w->transit);
+
+	return split_next_len(&w->split) <= limit || lane_fit(l, &w->split, limit, from, w->transit);
+}
+
+void lane_wait(struct lane *l, struct lane_link *k, struct packet *packet, unsigned int number, uint64_t hash, struct lane_peer *from)
 {
 	struct waiting *w = waiting_new(l, packet);
 
 	if (!w)
 		return;
+	w->transit = from;
+	if (!fit(l, k, w, from)) {
+		waiting_free(l, w);
+		return;
+	}
 	w->hash = hash ? hash : flow_hash(l->flow_key, w->split.packet, w->split.len);
 	w->number = (uint8_t)number;
 	w->placed = hash != 0;
-	w->transit = transit;
 	w->item.memory = LANE_QUEUE_SMALL + (w->slot ? (uint32_t)LANE_SLOT_SIZE : 0);
 	w->item.ecn = split_tos(&w->split) & 3;
-	measure(w);
+	measure(w, UINT32_MAX);
 	if (!k->tin.blocked && !lane_sealing(l, k, number)) {
 		fq_tin_limit(&l->queue, &k->tin, LANE_HELD_MAX);
 		fq_tin_block(&l->queue, &k->tin);
@@ -331,12 +346,13 @@ static uint32_t serve_item(struct lane *l, struct lane_link *k, const struct fq_
 {
 	/* A flow that is alone might send all it has: but no more than a burst before somebody looks at clock and sockets. */
 	uint32_t burst = burst_of(l, k);
-	uint32_t bytes = lane_seal_split(l, k, number, s, &w->split, turn->bytes < burst ? turn->bytes : burst);
+	uint32_t bytes = lane_seal_split(l, k, number, s, &w->split, turn->bytes < burst ? turn->bytes : burst,
+					 lane_limit(l, k->peer, w->transit));
 	bool done = !split_more(&w->split);
 
 	if (!bytes)
 		return 0;
-	measure(w);
+	measure(w, w->item.len);
 	fq_sent(&l->queue, turn, bytes, done);
 	if (done)
 		waiting_free(l, w);
@@ -411,6 +427,12 @@ bool lane_serve(struct lane *l, uint32_t bytes)
 		s = way_of(l, k, w, &number);
 		if (!s) {
 			step_aside(l, k, &turn, w);
+			continue;
+		}
+		/* It did when it came, but paths change. */
+		if (!fit(l, k, w, NULL)) {
+			fq_sent(&l->queue, &turn, 0, true);
+			waiting_free(l, w);
 			continue;
 		}
 		n = serve_item(l, k, &turn, w, number, s);

@@ -7,8 +7,7 @@
  * With Transit = lane an opened packet for another peer is a router's business (RFC 1812 5.2, RFC 8200 4.4 and 4.5): one hop less, and then out
  * as if it had been read from the TUN - the same placing of flows, the same queue - but that it lies in the driver's buffer, so it is copied
  * if it has to wait. Runs stay runs: what is sealed in a row, of one length and to one place, is one GSO send. What cannot go on is answered
- * with an ICMP error, from an address of ours, over the link it came from. IPv4 packets that do not fit are not fragmented, with or
- * without DF: without, the sender is told nothing (it did not ask), and the packet is dropped and counted.
+ * with an ICMP error, from an address of ours, over the link it came from; what does not fit the next link is lane_fit.c's.
  */
 #include <string.h>
 
@@ -20,7 +19,6 @@
 enum {
 	PORT_BABEL = 6696,
 	UDP_HEADER = 8,
-	IP4_DF = 0x40,		/* in byte 6 */
 };
 
 static struct lane_peer *allowed_for(const struct lane *l, uint8_t family, const uint8_t *addr, unsigned int *len)
@@ -143,14 +141,14 @@ static const uint8_t *error_source(const struct lane *l, const uint8_t *packet)
 	return l->own6.family == IP_V6 ? l->own6.bytes : NULL;
 }
 
-void lane_tell_peer(struct lane *l, struct lane_peer *from, const uint8_t *packet, uint32_t len, enum icmp_error error)
+void lane_tell_peer(struct lane *l, struct lane_peer *from, const uint8_t *packet, uint32_t len, enum icmp_error error, uint32_t mtu)
 {
 	struct packet answer = { 0 };
 
 	if (!lane_error_allowed(l))
 		return;
 	answer.data = l->errors[l->errors_used] + VNET_LEN;
-	answer.len = (uint32_t)icmp_error_write_from(answer.data, error, l->mtu, error_source(l, packet), packet, len);
+	answer.len = (uint32_t)icmp_error_write_from(answer.data, error, mtu, error_source(l, packet), packet, len);
 	if (!answer.len)
 		return;
 	l->errors_used++;
@@ -158,29 +156,24 @@ void lane_tell_peer(struct lane *l, struct lane_peer *from, const uint8_t *packe
 }
 
 static void refuse(struct lane *l, struct lane_peer *from, const uint8_t *packet, uint32_t len, enum drop_reason reason,
-		   enum icmp_error error)
+		   enum icmp_error error, uint32_t mtu)
 {
 	lane_drop(l, reason);
-	lane_tell_peer(l, from, packet, len, error);
-}
-
-/* An IPv4 packet that must be cut into fragments on its way: that is left to the kernel, which gives them back one by one. */
-static bool needs_fragments(const struct lane *l, const uint8_t *packet, uint32_t len)
-{
-	return len > l->mtu && packet[0] >> 4 == IP_V4 && !(packet[6] & IP4_DF);
+	lane_tell_peer(l, from, packet, len, error, mtu);
 }
 
 /* To another peer, over the lane and sub-session its flow has. */
 static void forward(struct lane *l, struct lane_peer *from, struct lane_peer *to, uint8_t *data, uint32_t len)
 {
 	struct packet packet = { .data = data, .len = len };
+	uint32_t max = lane_len_max(data, lane_mtu(l, to));
 
 	if (to == from) {
 		lane_drop(l, DROP_LOOP);
 	} else if (ip_hops(data) <= 1) {
-		refuse(l, from, data, len, DROP_HOP_LIMIT, ICMP_TIME_EXCEEDED);
-	} else if (len > l->mtu) {
-		refuse(l, from, data, len, DROP_TOO_BIG, ICMP_TOO_BIG);
+		refuse(l, from, data, len, DROP_HOP_LIMIT, ICMP_TIME_EXCEEDED, 0);
+	} else if (len > max && !lane_is_fragmentable(data)) {
+		refuse(l, from, data, len, DROP_TOO_BIG, ICMP_TOO_BIG, max);
 	} else {
 		ip_decrement_hops(data);
 		l->forwarded++;
@@ -197,9 +190,7 @@ bool lane_transit(struct lane *l, const struct lane_verdict *verdict, uint8_t *p
 	if (l->transit == TRANSIT_OFF)
 		lane_drop(l, DROP_TRANSIT);
 	else if (verdict->way == LANE_WAY_UNREACHABLE)
-		refuse(l, from, packet, len, DROP_UNREACHABLE, ICMP_NO_ROUTE);
-	else if (needs_fragments(l, packet, len))
-		return false;
+		refuse(l, from, packet, len, DROP_UNREACHABLE, ICMP_NO_ROUTE, 0);
 	else
 		forward(l, from, verdict->to, packet, len);
 	return true;

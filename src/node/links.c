@@ -221,3 +221,8 @@ bool links_usable(const struct lane_peer *p, unsigned int count, unsigned int nu
 {
 	return p->links[number % count].slots.v[slot_of(count, number)].usable;
 }
+
+enum flow_rest links_rest(const struct lane_peer *p, unsigned int count, unsigned int number, int64_t now_us)
+{
+	return flow_slot_rest(&p->links[number % count].slots, slot_of(count, number), now_us);
+}

@@ -41,4 +41,7 @@ bool links_open_subs(struct lane *lanes, unsigned int count, struct lane_peer *p
 void links_set_usable(struct lane *lanes, unsigned int count, struct lane_peer *p, unsigned int number, bool usable);
 bool links_usable(const struct lane_peer *p, unsigned int count, unsigned int number);
 
+/* What flows are on it: the gate of its lane is closed. */
+enum flow_rest links_rest(const struct lane_peer *p, unsigned int count, unsigned int number, int64_t now_us);
+
 #endif

@@ -45,6 +45,8 @@ struct node *node_new(const struct rng *rng, const struct log *log, unsigned int
 	while (n->lanes && n->lane_count < lanes &&
 	       lane_init(&n->lanes[n->lane_count], n->lane_count, lanes, &n->allowed, flow_key))
 		lane_feed(n, &n->lanes[n->lane_count++]);
+	for (unsigned int i = 0; i < n->lane_count; i++)
+		n->lanes[i].mss_clamp = MSS_CLAMP_OFF;
 	if (n->lane_count < lanes || !ratelimit_init(&n->ratelimit, key) || !node_routing_init(n)) {
 		node_free(n);
 		return NULL;
@@ -169,6 +171,7 @@ struct peer *peer_new(struct node *n, const uint8_t public_key[KEY_LEN])
 	noise_handshake_init(&p->handshake, &n->identity, public_key, NULL);
 	cookie_maker_init(&p->cookies, public_key);
 	rekey_init(&p->rekey);
+	peer_paths_init(n, p);
 	p->position = n->peer_count;
 	n->peers[n->peer_count++] = p;
 	bucket_put(n, p);
@@ -181,6 +184,8 @@ void peer_free(struct node *n, struct peer *p)
 	peer_forget_keys(n, p);
 	links_done(n->lanes, n->lane_count, &p->data);
 	spread_done(p);
+	peer_paths_done(p);
+	free(p->endpoints);
 	timers_unset(&n->timers, &p->timer);
 	bucket_remove(n, p);
 	n->peer_count--;
@@ -201,13 +206,18 @@ void peer_forget_keys(struct node *n, struct peer *p)
 	noise_handshake_clear(&p->handshake);
 	links_clear(n->lanes, n->lane_count, &p->data);
 	spread_forget(n, p);
+	peer_paths_forget(n, p, n->now);
 }
 
 void peer_rearm(struct node *n, struct peer *p)
 {
-	int64_t rekey_us = rekey_next(&p->rekey), spread_us = spread_next(p);
+	int64_t next_us = rekey_next(&p->rekey), spread_us = spread_next(p), paths_us = peer_paths_next(p);
 
-	timers_set(&n->timers, &p->timer, !n->up ? NEVER_US : spread_us < rekey_us ? spread_us : rekey_us);
+	if (spread_us < next_us)
+		next_us = spread_us;
+	if (paths_us < next_us)
+		next_us = paths_us;
+	timers_set(&n->timers, &p->timer, n->up ? next_us : NEVER_US);
 }
 
 struct link_settings peer_settings(const struct node *n, const struct peer *p)
@@ -239,19 +249,14 @@ static void take_sent(struct node *n, struct peer *p, unsigned int events, struc
 		rekey_data_sent(&p->rekey, now.mono_us, &n->rng);
 }
 
-static void set_loops(struct node *n, struct peer *p, bool loops)
-{
-	node_close_lanes(n);
-	p->data.endpoint_loops = loops;
-	node_open_lanes(n);
-}
-
 static void roamed(struct node *n, struct peer *p, struct instant now)
 {
-	p->endpoint_unchecked = true;
-	set_loops(n, p, false);
+	node_close_lanes(n);
+	p->data.endpoint_loops = false;
+	node_open_lanes(n);
 	n->effects |= NODE_EFFECT_ENDPOINTS;
 	links_spread_path(n->lanes, n->lane_count, &p->data);
+	peer_paths_roamed(n, p, now);
 	spread_moved(n, p, now);
 }
 
@@ -269,6 +274,7 @@ static void confirmed(struct node *n, struct peer *p, struct instant now)
 	p->handshake_wall_ns = now.wall_ns;
 	n->handshakes_done++;
 	spread_session(n, p, now);
+	peer_paths_session(n, p, now);
 }
 
 /* What the lane noticed about a peer becomes timer events; what the timers are left at is decided by the last packet. */
@@ -295,6 +301,7 @@ static void take_events(struct node *n, struct peer *p, unsigned int events, str
 	}
 	if (events & (LANE_NEED_SESSION | LANE_REKEY_SENDING))
 		peer_initiate(n, p, now);
+	peer_paths_traffic(n, p, now);
 	peer_rearm(n, p);
 }
 
@@ -375,6 +382,9 @@ static void forget_local(const struct node *n, struct path_addr *path)
 
 void peer_forget_local(struct node *n, struct peer *p)
 {
+	/* Of a managed one it is known which addresses are good, and by which it is chosen. */
+	if (p->data.managed)
+		return;
 	node_close_lanes(n);
 	forget_local(n, &peer_link(p)->path);
 	for (unsigned int i = 1; i <= p->data.sub_count; i++)
@@ -408,6 +418,7 @@ static void run_timers(struct node *n, struct instant now)
 
 		act(n, p, rekey_expire(&p->rekey, now.mono_us), now);
 		spread_expire(n, p, now);
+		peer_paths_expire(n, p, now);
 		peer_rearm(n, p);
 	}
 }
@@ -453,6 +464,7 @@ bool node_turn(struct node *n, struct instant now)
 {
 	bool any;
 
+	n->now = now;
 	node_take_handshakes(n, now);
 	take_controls(n, now);
 	any = take_lane_events(n, now);
@@ -530,6 +542,7 @@ void node_set_up(struct node *n, bool up, struct instant now)
 {
 	if (n->up == up)
 		return;
+	n->now = now;
 	n->up = up;
 	/* All gates once, not each per peer; and what comes in meanwhile is not noted between quiet and the end of the keys. */
 	node_close_lanes(n);
@@ -557,55 +570,27 @@ void node_set_mtu(struct node *n, uint32_t mtu)
 	node_close_lanes(n);
 	for (unsigned int i = 0; i < n->lane_count; i++)
 		n->lanes[i].mtu = mtu;
+	for (size_t i = 0; i < n->peer_count; i++)
+		peer_paths_settings(n, n->peers[i], n->now);
 	node_open_lanes(n);
 }
 
 void node_set_listen_port(struct node *n, uint16_t port)
 {
-	n->listen_port = port;
-}
-
-bool node_next_unchecked(struct node *n, uint8_t public_key[KEY_LEN], struct endpoint *endpoint)
-{
-	for (size_t i = 0; i < n->peer_count; i++) {
-		struct peer *p = n->peers[i];
-
-		if (!p->endpoint_unchecked)
-			continue;
-		p->endpoint_unchecked = false;
-		*endpoint = peer_path(n, p).remote;
-		if (endpoint->addr.family == IP_NONE)
-			continue;
-		memcpy(public_key, p->public_key, KEY_LEN);
-		return true;
-	}
-	return false;
-}
-
-void node_set_endpoint_loop(struct node *n, const uint8_t public_key[KEY_LEN], bool loops)
-{
-	struct peer *p = node_find(n, public_key);
-
-	if (!p || p->data.endpoint_loops == loops)
+	if (n->listen_port == port)
 		return;
-	set_loops(n, p, loops);
-	if (!loops && n->up)
-		peer_up(n, p);
+	n->listen_port = port;
+	for (size_t i = 0; i < n->peer_count; i++) {
+		peer_paths_port(n->peers[i], n->now);
+		peer_rearm(n, n->peers[i]);
+	}
 }
 
 void node_uncheck_endpoints(struct node *n)
 {
 	for (size_t i = 0; i < n->peer_count; i++)
-		n->peers[i]->endpoint_unchecked = true;
+		paths_uncheck(&n->peers[i]->paths);
 	n->effects |= NODE_EFFECT_ENDPOINTS;
-}
-
-void node_forget_local_addresses(struct node *n)
-{
-	node_close_lanes(n);
-	for (size_t i = 0; i < n->peer_count; i++)
-		peer_forget_local(n, n->peers[i]);
-	node_open_lanes(n);
 }
 
 void node_timestamp(const struct node *n, uint8_t stamp[12])
@@ -640,6 +625,8 @@ void node_info(const struct node *n, struct node_info *info)
 	info->links = n->links;
 	info->spread = n->spread;
 	info->listen_prefix = n->listen_prefix;
+	info->path_spread = n->path_spread;
+	info->mss_clamp = n->lanes[0].mss_clamp;
 	info->up = n->up;
 	info->peer_count = n->peer_count;
 	memcpy(info->drops, n->drops, sizeof(info->drops));
@@ -681,17 +668,23 @@ static void rates_of(const struct node *n, const struct peer *p, int64_t now_us,
 	info->tx_rate = (tx - p->rate_tx_bytes) * (uint64_t)US_PER_S / elapsed_us;
 }
 
-/* The length of the configured prefix, if the peer has not gone out of it. */
-static uint8_t prefix_len_in_use(const struct peer *p)
+/* What was configured, and what of it is in use. */
+static void peer_endpoints(const struct peer *p, struct peer_info *info)
 {
-	struct ip_prefix prefix = { .addr = p->endpoint_addr, .len = p->endpoint_prefix_len };
+	const struct change_endpoint *e = peer_endpoint_of(p, &peer_link(p)->path.remote);
 
-	return prefix.len && ip_prefix_covers(&prefix, &peer_link(p)->path.remote.addr) ? prefix.len : 0;
+	info->endpoints = p->endpoints;
+	info->endpoint_count = p->endpoint_count;
+	info->endpoint_prefix_len = e ? e->prefix_len : 0;
+	if (!e && p->endpoint_count)
+		e = &p->endpoints[0];
+	info->endpoint_name = e ? e->name : "";
 }
 
 /* What there is to tell of queue and sub-sessions. */
 static void peer_flows(const struct node *n, const struct peer *p, int64_t now_us, struct peer_info *info)
 {
+	info->managed = p->data.managed;
 	info->mesh = p->data.mesh;
 	info->sub_sessions = p->data.mesh ? p->spread.max : 0;
 	info->sub_opened = p->data.sub_count;
@@ -722,9 +715,8 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	info->owner = p->routing;
 	info->babel = p->babel;
 	info->allowed_auto = p->allowed_auto;
-	info->endpoint_name = p->endpoint_name;
 	info->path = peer_link(p)->path;
-	info->endpoint_prefix_len = prefix_len_in_use(p);
+	peer_endpoints(p, info);
 	info->link = p->link;
 	info->link_bits = p->link_bits;
 	info->endpoint_loops = p->data.endpoint_loops;

@@ -14,6 +14,7 @@
 #include "crypto/key.h"
 #include "node/change.h"
 #include "node/drops.h"
+#include "path/path.h"
 
 /*
  * The control plane of a node: who its peers are, handshakes, timers, and what the lane needs to know. A driver
@@ -31,11 +32,12 @@ struct node;
 
 /* Things the driver has to do, as bits; see node_effects(). */
 enum node_effect {
-	NODE_EFFECT_ENDPOINTS = 1,	/* some endpoint changed: ask node_next_unchecked() for them */
+	NODE_EFFECT_ENDPOINTS = 1,	/* some path may be unchecked: ask node_next_path() for them */
 	NODE_EFFECT_TIMESTAMP = 2,	/* node_timestamp() moved past what was saved */
 	NODE_EFFECT_ALLOWED = 4,	/* allowed IPs changed */
 	NODE_EFFECT_PORTS = 8,		/* more sockets for sub-sessions are wanted: node_ports_wanted(), node_set_ports() */
 	NODE_EFFECT_BABEL_STATE = 16,	/* node_routing_state() has to be saved */
+	NODE_EFFECT_RESOLVE = 32,	/* names of endpoints shall be resolved again: node_next_stale() */
 };
 
 /* NULL: no memory. 'rng' and 'log' are copied. 'lanes' is 1 to LANES_MAX. */
@@ -76,7 +78,10 @@ void node_set_listen_port(struct node *n, uint16_t port);
 unsigned int node_ports_wanted(const struct node *n);
 void node_set_ports(struct node *n, const uint16_t *numbers, unsigned int count, struct instant now);
 
-/* Run timers, waiting handshakes (a bounded number a turn) and what the lanes noticed. Returns whether there was traffic: then look again before long. */
+/*
+ * Run timers, waiting handshakes (a bounded number a turn) and what the lanes noticed. Returns whether there was traffic: then look again before
+ * long.
+ */
 bool node_turn(struct node *n, struct instant now);
 
 /* When node_turn() is next needed even without input: microseconds, monotonic, or NEVER_US. */
@@ -89,16 +94,31 @@ void node_out_clear(struct node *n);
 /* What the driver has to do (enum node_effect); asking clears it. */
 unsigned int node_effects(struct node *n);
 
-/*
- * The next peer whose endpoint nobody has checked for a loop. False: none left. The driver answers with
- * node_set_endpoint_loop() for the same key. After a change of the host's routes call node_uncheck_endpoints().
- */
-bool node_next_unchecked(struct node *n, uint8_t public_key[KEY_LEN], struct endpoint *endpoint);
-void node_set_endpoint_loop(struct node *n, const uint8_t public_key[KEY_LEN], bool loops);
+/* After a change of the host's routes: all paths are to be asked about again. */
 void node_uncheck_endpoints(struct node *n);
 
-/* The local address of a path is gone, or routes changed: let the kernel choose again. */
-void node_forget_local_addresses(struct node *n);
+/*
+ * Addresses of this host that packets may leave from, with their interface (up, with a carrier, not our own) and what is said of it; more
+ * than PATH_LOCALS_MAX are left out. Paths whose address is not among them go at once. Until the first call, and with none, the kernel chooses.
+ */
+void node_set_locals(struct node *n, const struct path_local *v, size_t count, struct instant now);
+
+/*
+ * Paths, to be asked about after NODE_EFFECT_ENDPOINTS: the next one nobody has checked, of whatever peer. False: none left. The driver asks the
+ * kernel for a route with the source (and interface) given, and answers by node_set_way(): paths_set_way().
+ */
+bool node_next_path(struct node *n, uint8_t public_key[KEY_LEN], struct path_addr *path);
+void node_set_way(struct node *n, const uint8_t public_key[KEY_LEN], const struct path_addr *path, enum path_way way, bool preferred,
+		  uint32_t mtu, struct instant now);
+
+/* The paths of the i-th peer, to look at; NULL: there is no such peer. As with node_peer(). */
+const struct path_set *node_paths(const struct node *n, size_t i);
+
+/*
+ * The next peer with named endpoints that answers nowhere: its names may have other addresses by now. Each comes at most once a minute. False:
+ * none left.
+ */
+bool node_next_stale(struct node *n, uint8_t public_key[KEY_LEN]);
 
 /*
  * The greatest TAI64N stamp sent so far. At start the saved one is put back, so that a lost clock does no harm. A
@@ -122,6 +142,8 @@ struct node_info {
 	struct link_settings links;	/* as struct change has them */
 	enum flow_spread spread;
 	struct ip_prefix listen_prefix;
+	enum path_spread path_spread;
+	int mss_clamp;
 	bool up;
 	size_t peer_count;
 	uint64_t rx_packets, tx_packets;		/* inner packets, as the TUN saw them */
@@ -136,7 +158,9 @@ struct node_info {
 struct peer_info {
 	uint8_t public_key[KEY_LEN], psk[KEY_LEN];
 	const char *name;		/* "" when it has none */
-	const char *endpoint_name;	/* as configured by name, or "" */
+	const char *endpoint_name;	/* of the configured endpoint in use, or else of the first, if it has a name; or "" */
+	const struct change_endpoint *endpoints;	/* all, as configured */
+	size_t endpoint_count;
 	struct path_addr path;		/* remote.addr.family IP_NONE: no endpoint */
 	uint8_t endpoint_prefix_len;	/* the prefix around path.remote that was configured, while the peer is in it; else 0 */
 	bool endpoint_loops;		/* its route leads into our own TUN */
@@ -151,6 +175,7 @@ struct peer_info {
 	size_t waiting;			/* packets that wait for a session */
 	bool has_session;		/* a key that can send */
 	size_t queued;			/* packets in the queue, those included */
+	bool managed;			/* it speaks paths: which one is used is chosen, not where it was heard */
 	bool mesh;			/* it is a meshd... */
 	unsigned int sub_sessions;	/* ...and so many sub-sessions may be open to it; */
 	unsigned int sub_opened, sub_usable, sub_busy;	/* so many are, are heard, and have a flow */
@@ -167,6 +192,9 @@ void node_lane_packets(const struct node *n, unsigned int lane, uint64_t *rx, ui
 
 /* Whether there is a peer of that key, and we know where. */
 bool node_has_endpoint(struct node *n, const uint8_t public_key[KEY_LEN]);
+
+/* The endpoints of the peer of that key, as configured; NULL: there is no such peer, or it has none. */
+const struct change_endpoint *node_endpoints(const struct node *n, const uint8_t public_key[KEY_LEN], size_t *count);
 
 /* The i-th peer, in the order they were configured; false: no more. */
 bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_info *info);

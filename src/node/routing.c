@@ -331,6 +331,23 @@ static void lan_config(const struct routing *r, const struct routing_iface *i, s
 	c->mtu = i->seen.mtu;
 }
 
+static void tell_cost(struct node *n, const struct routing_iface *i, struct instant now)
+{
+	struct babel_link_cost cost = { .nominal = 0 };
+
+	if (i->peer->data.managed)
+		cost.nominal = paths_cost(&i->peer->paths, &cost.down);
+	babel_iface_cost(n->routing->babel, i->babel, &cost, now);
+}
+
+void node_routing_cost(struct node *n, struct peer *p, struct instant now)
+{
+	if (n->routing && p->routing && p->routing->babel) {
+		tell_cost(n, p->routing, now);
+		n->routing->more = true;
+	}
+}
+
 /* Give the speaker an interface as it is now, or take it away. */
 static void iface_sync(struct node *n, struct routing_iface *i, struct instant now)
 {
@@ -351,6 +368,8 @@ static void iface_sync(struct node *n, struct routing_iface *i, struct instant n
 	} else {
 		i->babel = babel_iface_add(r->babel, &c, i, now);
 		resume_iface(r, i);
+		if (i->babel && i->peer)
+			tell_cost(n, i, now);
 	}
 	crypto_wipe(&c, sizeof(c));
 }

@@ -35,6 +35,9 @@ enum {
 	SPREAD_QUIET_S = 3600,		/* then none for so long */
 	SPREAD_EARLY_S = 5,		/* a handshake by so much before its time is early */
 	SPREAD_SEQUENCES = 16,		/* reports whose time is remembered */
+	SPREAD_MOVE_MAX_S = 5,		/* a better path waits so long for the idle gap of a flow: who never pauses is better off after all */
+	SPREAD_MOVE_SHARE = 4,		/* of the usable ones of a lane one in so many is moved a tick: flows find others meanwhile */
+	SPREAD_HAILS_MAX = 8,		/* paths the other side is asked over to open its NAT for, in one tick */
 	SPREAD_CE_MIN = 3,		/* control messages that came in marked, before that path's marks are not believed */
 };
 
@@ -42,7 +45,10 @@ enum {
 struct spread_sub {
 	uint32_t token;			/* of our probes; 0: none drawn yet */
 	uint8_t tries;			/* since it was last heard or asked for anew */
+	uint16_t remote_port;		/* that the other side opens it from, as announced; 0: unknown */
 	int64_t asked_us;		/* last probe; 0: never */
+	int64_t answered_us;		/* last reply over the way it is aimed at; 0: never */
+	int64_t over_us;		/* last probe over another; 0: never */
 	int64_t told_us;		/* last report that it is heard; 0: none */
 	int64_t unheard_us;		/* what was sent since then nobody has told us is heard; 0: nothing was */
 };
@@ -72,6 +78,9 @@ struct spread {
 	int64_t pause_us, ask_us;
 	struct spread_sub *subs;	/* SUB_SESSIONS; NULL until it is a meshd */
 	int64_t rtt_us;			/* of the last probe; 0: unknown */
+	int64_t move_us;		/* since when there may be some that are not where the choice of paths has them; 0: there are none */
+	int64_t moved_us;		/* last look at those */
+	int64_t hail_us;		/* last time the other side was asked to open its NAT for paths of ours */
 
 	/* Reports. */
 	uint16_t sequence, echo;
@@ -109,8 +118,17 @@ void spread_done(struct peer *p);
 /* Data went out or came in. 'wanting': a flow found no sub-session of its own. */
 void spread_traffic(struct node *n, struct peer *p, bool wanting, struct instant now);
 
-/* The peer's endpoint changed. */
+/*
+ * The peer's endpoint changed; where it is managed, the path in use did, and flows cannot wait: the old one is dead, gone or bad. What does not
+ * go where it shall is unusable at once, and opened again at once.
+ */
 void spread_moved(struct node *n, struct peer *p, struct instant now);
+
+/*
+ * Managed peers: the choice of paths changed, or which share, and it can wait. Sub-sessions move few at a time, each when no packet of a flow
+ * can be on the way, or after SPREAD_MOVE_MAX_S.
+ */
+void spread_repathed(struct node *n, struct peer *p, struct instant now);
 
 /* A control message came in. */
 void spread_control(struct node *n, const struct lane_control *c, struct instant now);

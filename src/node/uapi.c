@@ -146,16 +146,18 @@ static bool has_scope_name(const char *value)
 static int set_endpoint(struct reader *r, const char *value)
 {
 	struct change_peer *p = r->peer;
+	struct change_endpoint *e;
+	struct endpoint address;
 
-	p->bits &= ~(unsigned int)(CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME);
-	if (endpoint_parse(value, &p->endpoint)) {
-		p->bits |= CHANGE_PEER_ENDPOINT;
-		return 0;
-	}
+	change_clear_endpoints(p);
+	if (endpoint_parse(value, &address))
+		return change_add_address(p, &address) ? 0 : -ENOMEM;
 	if (!has_scope_name(value))
 		return -EINVAL;
-	p->bits |= CHANGE_PEER_ENDPOINT_NAME;
-	memcpy(p->endpoint_name, value, strlen(value) + 1);
+	e = change_add_endpoint(p);
+	if (!e)
+		return -ENOMEM;
+	memcpy(e->name, value, strlen(value) + 1);
 	return 0;
 }
 

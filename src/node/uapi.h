@@ -36,7 +36,7 @@ enum uapi_request uapi_request(const char *text, size_t len, size_t *scanned, si
  * Parse a whole set request (the line "set=1" included) into 'c'. Returns 0 or a negative errno as WireGuard's
  * implementations answer: -EINVAL for a bad value, -EPROTO for an unknown key or a
  * line that is none, -E2BIG for too many peers or allowed IPs, -ENOMEM. On failure 'c' is empty. An endpoint whose scope is an
- * interface's name comes as CHANGE_PEER_ENDPOINT_NAME alone: the caller puts the index in its place.
+ * interface's name comes as an endpoint of that name without addresses: the caller puts the index in its place.
  */
 int uapi_parse_set(struct change *c, const char *text, size_t len);
 
