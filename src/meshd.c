@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/flows.h"
+#include "cli/paths.h"
 #include "cli/routes.h"
 #include "cli/status.h"
 #include "config.h"
@@ -29,6 +30,7 @@ static const struct command {
 	{ "status", cmd_status, "status [NAME] [--json]", "how it is" },
 	{ "peers", cmd_peers, "peers [NAME] [--json]", "the peers, a line each" },
 	{ "flows", cmd_flows, "flows [NAME] [--json]", "outer flows, and how many inner ones are on each" },
+	{ "paths", cmd_paths, "paths [NAME] [PEER] [--json]", "paths to the peers, what they are like, and why one is used; --watch" },
 	{ "routes", cmd_routes, "routes [NAME] [--json]", "routes, and why; --all: also those not chosen; --neighbours" },
 	{ "genkey", cmd_genkey, "genkey", "write a new private key" },
 	{ "genpsk", cmd_genpsk, "genpsk", "write a new preshared key" },
@@ -37,7 +39,7 @@ static const struct command {
 
 /* Of DESIGN.md's contract, and not here yet. */
 static const char *const reserved[] = {
-	"paths", "graph", "top", "init", "invite", "join", "export", "import", "revoke",
+	"graph", "top", "init", "invite", "join", "export", "import", "revoke",
 };
 
 static void print_help(FILE *f)

@@ -201,6 +201,25 @@ bool client_routes(const char *name, Meshd__Routes **out, struct text *why)
 	return *out;
 }
 
+bool client_paths(const char *name, Meshd__Paths **out, struct text *why)
+{
+	Meshd__PathsRequest paths = MESHD__PATHS_REQUEST__INIT;
+	Meshd__Request q = MESHD__REQUEST__INIT;
+	Meshd__Response *r;
+
+	q.kind_case = MESHD__REQUEST__KIND_PATHS;
+	q.paths = &paths;
+	r = ask(name, &q, CLIENT_TIMEOUT_S, why);
+	if (!r)
+		return false;
+	*out = r->paths;
+	r->paths = NULL;
+	meshd__response__free_unpacked(r, NULL);
+	if (!*out)
+		explain_exchange(name, EPROTO, why);
+	return *out;
+}
+
 bool client_down(const char *name, bool planned, struct text *why)
 {
 	Meshd__DownRequest down = MESHD__DOWN_REQUEST__INIT;

@@ -27,6 +27,9 @@ bool client_status(const char *name, bool sub_sessions, Meshd__Status **out, str
 /* Ask what Babel knows. '*out' is the caller's: meshd__routes__free_unpacked(*out, NULL). */
 bool client_routes(const char *name, Meshd__Routes **out, struct text *why);
 
+/* Ask for the paths to its peers. '*out' is the caller's: meshd__paths__free_unpacked(*out, NULL). */
+bool client_paths(const char *name, Meshd__Paths **out, struct text *why);
+
 /* Ask the daemon to take the interface down ('planned': to come back at once). True as soon as it agreed: wait for its lock to see it gone. */
 bool client_down(const char *name, bool planned, struct text *why);
 

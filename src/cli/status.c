@@ -49,7 +49,7 @@ static const struct {
 	{ "transit", "for another peer, and Transit is off" },
 	{ "loop", "for the very peer it came from" },
 	{ "hop_limit", "hop limit used up on the way through" },
-	{ "too_big", "too big for the next link on the way through" },
+	{ "too_big", "too big for the paths to the peer, or on the way through for the next link" },
 	{ "routing_queue", "too many Babel packets at once" },
 	{ "ecn", "congested on the way, and cannot be marked" },
 	{ "control", "mesh control message that makes no sense" },

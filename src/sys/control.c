@@ -142,6 +142,21 @@ static bool answer_routes(struct client *c)
 	return ok || answer_error(c, "the routes do not fit into memory or a message");
 }
 
+static bool answer_paths(struct client *c)
+{
+	struct control_handler *h = &c->server->handler;
+	Meshd__Response r = MESHD__RESPONSE__INIT;
+	bool ok;
+
+	r.paths = malloc(sizeof(*r.paths));
+	if (!r.paths)
+		return false;
+	meshd__paths__init(r.paths);
+	ok = h->paths(h->ctx, r.paths) && pack_answer(c, &r);
+	meshd__paths__free_unpacked(r.paths, NULL);
+	return ok || answer_error(c, "the paths do not fit into memory or a message");
+}
+
 static bool answer_reload(struct client *c, const Meshd__ReloadRequest *request)
 {
 	struct control_handler *h = &c->server->handler;
@@ -172,6 +187,9 @@ static bool answer(struct client *c)
 		break;
 	case MESHD__REQUEST__KIND_ROUTES:
 		ok = answer_routes(c);
+		break;
+	case MESHD__REQUEST__KIND_PATHS:
+		ok = answer_paths(c);
 		break;
 	case MESHD__REQUEST__KIND_DOWN:
 		c->down = true;

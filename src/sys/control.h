@@ -33,6 +33,9 @@ struct control_handler {
 	/* The same for what Babel knows: routes_status_fill() (sys/routes_status.h). */
 	bool (*routes)(void *ctx, Meshd__Routes *r);
 
+	/* The same for paths: paths_status_fill() (sys/paths_status.h). */
+	bool (*paths)(void *ctx, Meshd__Paths *p);
+
 	/* Take the interface down; 'planned': it comes back at once. Called when the answer is sent; may call control_close(). */
 	void (*down)(void *ctx, bool planned);
 

@@ -32,6 +32,7 @@
 #include "sys/daemon_inside.h"
 #include "sys/files.h"
 #include "sys/frame.h"
+#include "sys/paths_status.h"
 #include "sys/privs.h"
 #include "base/offloads.h"
 #include "sys/routes_status.h"
@@ -39,6 +40,7 @@
 #include "sys/status.h"
 #include "sys/steering.h"
 #include "sys/uapi.h"
+#include "sys/underlay.h"
 #include "sys/worker.h"
 
 /* What sockets and TUN are read into are slots of the lanes, and there is a socket for every sub-session. */
@@ -87,24 +89,6 @@ void daemon_take_sockets(struct daemon *d, struct udp *fresh)
  * The turn before every sleep.
  */
 
-static void check_endpoints(struct daemon *d)
-{
-	uint8_t key[KEY_LEN];
-	struct endpoint endpoint;
-	struct netlink_way way;
-
-	while (node_next_unchecked(d->node, key, &endpoint)) {
-		int error = netlink_route_get(&d->netlink, &endpoint.addr, endpoint.scope, d->udp.fwmark, &way);
-		bool loops = !error && way.ifindex == d->tun.ifindex;
-		char text[ENDPOINT_TEXT_MAX];
-
-		if (loops)
-			log_warning(&d->o.log, "endpoint %s is routed into %s itself: nothing is sent there until its route changes",
-				    endpoint_format(&endpoint, text), d->o.name);
-		node_set_endpoint_loop(d->node, key, loops);
-	}
-}
-
 static void save_stamp(struct daemon *d)
 {
 	uint8_t stamp[12];
@@ -145,9 +129,11 @@ void daemon_effects(struct daemon *d)
 	unsigned int effects = node_effects(d->node);
 
 	if (effects & NODE_EFFECT_ENDPOINTS)
-		check_endpoints(d);
+		underlay_check(d->underlay);
 	if (effects & NODE_EFFECT_TIMESTAMP)
 		save_stamp(d);
+	if (effects & NODE_EFFECT_RESOLVE)
+		daemon_resolve_stale(d);
 	if (effects & NODE_EFFECT_PORTS)
 		open_ports(d);
 	if (effects & NODE_EFFECT_BABEL_STATE && d->routing)
@@ -188,6 +174,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 	}
 	more = routing_turn(d->routing, now);
 	daemon_effects(d);
+	more |= underlay_turn(d->underlay);
 	flush_node(d);
 	rearm(d, now, more);
 }
@@ -281,21 +268,12 @@ static void look_at_link(struct daemon *d)
 	set_up(d, up);
 }
 
-static void on_recheck(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct daemon *d = w->data;
-
-	(void)loop;
-	(void)revents;
-	node_forget_local_addresses(d->node);
-	node_uncheck_endpoints(d->node);
-}
-
 static void on_netlink(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct daemon *d = w->data;
 	int events = netlink_monitor_read(&d->netlink, d->tun.ifindex);
 
+	(void)loop;
 	(void)revents;
 	if (events < 0)
 		return;
@@ -304,11 +282,7 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int revents)
 	else if (events & (NETLINK_LINK | NETLINK_LOST))
 		look_at_link(d);
 	routing_netlink(d->routing, events);
-	if (events & (NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_BABEL | NETLINK_LINK | NETLINK_LOST) && !ev_is_active(&d->recheck)) {
-		/* Soon, but not for each of a thousand routes of its own. */
-		ev_timer_set(&d->recheck, RECHECK_MS / 1e3, 0.0);
-		ev_timer_start(loop, &d->recheck);
-	}
+	underlay_netlink(d->underlay, events);
 }
 
 static void on_resolve(struct ev_loop *loop, ev_timer *w, int revents)
@@ -450,6 +424,17 @@ static bool control_routes(void *ctx, Meshd__Routes *r)
 	return routes_status_fill(d->node, d->o.name, clock_now(), r);
 }
 
+static bool control_paths(void *ctx, Meshd__Paths *p)
+{
+	const struct daemon *d = ctx;
+	bool ok;
+
+	node_close_lanes(d->node);
+	ok = paths_status_fill(d->node, d->o.name, clock_now(), p);
+	node_open_lanes(d->node);
+	return ok;
+}
+
 static void on_uapi_file(struct ev_loop *loop, ev_stat *w, int revents)
 {
 	struct daemon *d = w->data;
@@ -540,6 +525,16 @@ static bool open_routing(struct daemon *d)
 	return d->routing;
 }
 
+static bool open_underlay(struct daemon *d)
+{
+	const struct underlay_options o = {
+		.loop = d->loop, .node = d->node, .netlink = &d->netlink, .tun = &d->tun, .udp = &d->udp, .name = d->o.name, .log = &d->o.log,
+	};
+
+	d->underlay = underlay_new(&o);
+	return d->underlay;
+}
+
 /* Goodbyes of Babel's leave by the lanes: they get a moment for them. */
 static void stop_routing(struct daemon *d)
 {
@@ -558,7 +553,8 @@ static int open_sockets_of_people(struct daemon *d, struct text *why)
 {
 	const struct uapi_handler uapi = { .get = uapi_get, .set = uapi_set, .ctx = d };
 	const struct control_handler control = {
-		.status = control_status, .routes = control_routes, .down = control_down, .reload = control_reload, .ctx = d,
+		.status = control_status, .routes = control_routes, .paths = control_paths, .down = control_down, .reload = control_reload,
+		.ctx = d,
 	};
 	int error = uapi_listen(&d->uapi, d->loop, d->o.name, &uapi);
 
@@ -580,14 +576,13 @@ static void watch(struct daemon *d)
 	ev_async_init(&d->bell, on_bell);
 	ev_timer_init(&d->wake, on_wake, 0.0, 0.0);
 	ev_timer_init(&d->follow, on_follow, 0.0, 0.0);
-	ev_timer_init(&d->recheck, on_recheck, 0.0, 0.0);
 	ev_timer_init(&d->resolve, on_resolve, RESOLVE_RETRY_S, RESOLVE_RETRY_S);
 	ev_prepare_init(&d->turn, on_turn);
 	ev_signal_init(&d->term, on_signal, SIGTERM);
 	ev_signal_init(&d->interrupt, on_signal, SIGINT);
 	d->netlink_io.data = d->parent_io.data = d;
 	d->bell.data = d->follow.data = d;
-	d->recheck.data = d->resolve.data = d->turn.data = d;
+	d->resolve.data = d->turn.data = d;
 	d->term.data = d->interrupt.data = d;
 }
 
@@ -676,9 +671,10 @@ static int open_all(struct daemon *d, struct text *why)
 		return fail(why, error, "%s: cannot open netlink: %s", d->o.name);
 	iface_init(&d->iface, &d->netlink, d->tun.ifindex, d->o.name, &d->o.log);
 	open_stamp(d);
-	if (!open_routing(d))
+	if (!open_routing(d) || !open_underlay(d))
 		return fail(why, -ENOMEM, "%s: %s", d->o.name);
 	watch(d);
+	underlay_look(d->underlay);
 	if (d->configured) {
 		error = daemon_configure(d, why);
 		if (error)
@@ -702,6 +698,7 @@ static void close_all(struct daemon *d)
 	stop_routing(d);
 	workers_stop(d->workers);
 	routing_free(d->routing);
+	underlay_free(d->underlay);
 	iface_done(&d->iface);
 	if (d->node)
 		node_timestamp(d->node, stamp);

@@ -20,16 +20,16 @@ struct workers;
 struct control_server;
 struct routing;
 struct uapi_server;
+struct underlay;
 
 /*
- * The inside of the daemon proper, shared by daemon.c (life and loop) and settings.c (what it is told
- * to be), and by nobody else.
+ * The inside of the daemon proper, shared by daemon.c (life and loop), settings.c (what it is told
+ * to be) and names.c (where peers are by name), and by nobody else.
  */
 
 enum {
 	RESOLVE_WAIT_MS = 5000,		/* at start, for all names together */
 	RESOLVE_RETRY_S = 20,		/* between attempts at names that did not resolve */
-	RECHECK_MS = 200,		/* after a change of routes endpoints are checked so much later, once for all */
 	FOLLOW_MS = 100,		/* while there is traffic the node looks at its timers so often */
 	WORKERS_AUTO_MAX = 4,
 	STOP_MOMENT_MS = 20,		/* for what the lanes have to send at the end */
@@ -48,6 +48,7 @@ struct daemon {
 	struct iface iface;
 	struct stamp stamp;
 	struct routing *routing;
+	struct underlay *underlay;
 	bool planned;			/* we end to come back at once: kernel routes over ordinary interfaces stay */
 	struct uapi_server *uapi;
 	char uapi_path[64];
@@ -64,7 +65,6 @@ struct daemon {
 	ev_timer follow;		/* look again, for there was traffic */
 	bool following;
 	ev_timer wake;			/* node_deadline() */
-	ev_timer recheck;		/* endpoints, after routes changed */
 	ev_timer resolve;		/* names again */
 	ev_prepare turn;
 	ev_signal term, interrupt;
@@ -84,6 +84,14 @@ bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *
 /* The running config as a file; holds secrets. */
 void daemon_format_config(struct daemon *d, struct text *out);
 
+/* names.c */
+
+/* Ask for the names of the config, and wait for the answers a moment. */
+void daemon_resolve_first(struct daemon *d);
+
+/* NODE_EFFECT_RESOLVE: ask again for the names of peers that answer nowhere. */
+void daemon_resolve_stale(struct daemon *d);
+
 /* A frame from the parent told what a name resolves to. */
 void daemon_resolved(struct daemon *d, const char *payload, size_t len);
 
@@ -95,7 +103,7 @@ bool daemon_resolve_again(struct daemon *d);
 /* Put other sockets in the place of those in use. */
 void daemon_take_sockets(struct daemon *d, struct udp *fresh);
 
-/* Do what the node asks for: check endpoints, save the timestamp. */
+/* Do what the node asks for: check paths, save the timestamp. */
 void daemon_effects(struct daemon *d);
 
 /* Tell the parent what its firewall rules need. */

@@ -57,6 +57,20 @@ struct netlink_lan {
 
 int netlink_lan_get(struct netlink *nl, const char *name, struct netlink_lan *l);
 
+/*
+ * The addresses of this host that packets may leave from, for paths (path/path.h). Of interfaces that are up with a carrier, but for 'except';
+ * of each interface and subnet the oldest usable one: no duplicate detection under way or failed, not deprecated, a temporary one of IPv6's only
+ * where there is no other. Those that reach far come first, then link-local ones, then loopback's; more than 'max' are left out.
+ */
+struct netlink_local {
+	struct ip_addr addr;
+	uint32_t ifindex;	/* 0: it is on lo, so nothing leaves by its interface */
+	char name[16];		/* of the interface */
+	bool spare;		/* not the one of its subnet that we begin with */
+};
+
+int netlink_locals(struct netlink *nl, uint32_t except, struct netlink_local *v, size_t max, size_t *count);
+
 /* Let packets in over a link whatever their source's route is, as asymmetric ways need: IPv4's rp_filter 'mode' (0 off, 2 loose). */
 int netlink_link_set_rp_filter(struct netlink *nl, uint32_t ifindex, uint32_t mode);
 
@@ -98,10 +112,18 @@ int netlink_route_each(struct netlink *nl, uint32_t ifindex, uint8_t family, uin
 struct netlink_way {
 	uint32_t ifindex;
 	uint32_t mtu;
+	struct ip_addr source;	/* that packets would have: netlink_way_get() only */
+	bool local;		/* the destination is an address of this host: likewise */
 };
 
 int netlink_route_get(struct netlink *nl, const struct ip_addr *dst, uint32_t scope, uint32_t fwmark,
 		      struct netlink_way *way);
+
+/*
+ * The same for a path: packets with its local address (family IP_NONE: of the kernel's choice) and, if it is pinned, over its interface alone,
+ * whatever the kernel would say of a destination that it then takes for a neighbour. The MTU is the one configured, never one heard of by ICMP.
+ */
+int netlink_way_get(struct netlink *nl, const struct path_addr *path, uint32_t fwmark, struct netlink_way *way);
 
 /*
  * MTU of the way of the default route in main, IPv4's if there is one, else IPv6's; a default route over 'except'

@@ -26,6 +26,7 @@ struct entry {
 	struct netlink_route route;	/* ifindex 0: none, or several */
 	uint32_t first_hop;		/* interface of the first next hop */
 	uint32_t mtu;
+	struct ip_addr source;		/* that it prefers; family IP_NONE: not told */
 	uint8_t type;
 };
 
@@ -71,6 +72,7 @@ static bool read_entry(const struct nlmsghdr *h, bool clones, struct entry *e)
 	e->route.protocol = rtm->rtm_protocol;
 	e->first_hop = e->route.ifindex ? e->route.ifindex : read_first_hop(attrs[RTA_MULTIPATH]);
 	e->mtu = read_mtu(attrs[RTA_METRICS]);
+	netlink_attr_addr(attrs[RTA_PREFSRC], e->route.dst.addr.family, &e->source);
 	e->type = rtm->rtm_type;
 	return true;
 }
@@ -329,6 +331,67 @@ int netlink_route_get(struct netlink *nl, const struct ip_addr *dst, uint32_t sc
 		return err;
 	way->ifindex = e.first_hop;
 	way->mtu = mtu;
+	return 0;
+}
+
+/* Of a path's packets. 'flags': RTM_F_FIB_MATCH, or 0. */
+static int ask_way(struct netlink *nl, const struct path_addr *p, uint32_t fwmark, uint32_t flags, struct entry *e)
+{
+	const struct netlink_visitor v = { read_way, e };
+	const struct ip_addr *dst = &p->remote.addr;
+	uint32_t ifindex = p->pinned ? p->ifindex : ip_addr_is_link_local(dst) ? p->remote.scope : 0;
+	struct netlink_request r;
+	struct rtmsg *rtm = netlink_request_begin(&r, RTM_GETROUTE, 0, sizeof(*rtm));
+	int err;
+
+	memset(e, 0, sizeof(*e));
+	rtm->rtm_family = netlink_af(dst->family);
+	rtm->rtm_dst_len = (uint8_t)ip_family_bits(dst->family);
+	rtm->rtm_flags = flags;
+	netlink_request_put_addr(&r, RTA_DST, dst);
+	if (p->local.family) {
+		rtm->rtm_src_len = rtm->rtm_dst_len;
+		netlink_request_put_addr(&r, RTA_SRC, &p->local);
+	}
+	if (fwmark)
+		mnl_attr_put_u32(&r.header, RTA_MARK, fwmark);
+	if (ifindex)
+		mnl_attr_put_u32(&r.header, RTA_OIF, ifindex);
+	err = refusal(nl, netlink_request_run(nl, &r, &v));
+	if (err || flags)	/* a match may be of many next hops */
+		return err;
+	err = check_way(e);
+	/* Of IPv6 the interface is no more than a wish once there is a source. */
+	if (!err && ifindex && e->type != RTN_LOCAL && e->first_hop != ifindex)
+		err = -ENETUNREACH;
+	return err;
+}
+
+/*
+ * Asked for a way over one interface, IPv4 takes what no route of that interface covers for a neighbour: only the match itself (Linux 4.13) tells the
+ * difference. The match also has the route's own MTU, where the way has what ICMP said.
+ */
+int netlink_way_get(struct netlink *nl, const struct path_addr *path, uint32_t fwmark, struct netlink_way *way)
+{
+	struct entry way_found, match;
+	uint32_t mtu;
+	int err;
+
+	if (!ip_family_bits(path->remote.addr.family) || (path->local.family && path->local.family != path->remote.addr.family))
+		return -EAFNOSUPPORT;
+	err = ask_way(nl, path, fwmark, 0, &way_found);
+	if (!err && (way_found.mtu || (path->pinned && way_found.type != RTN_LOCAL && path->remote.addr.family == IP_V4))) {
+		err = ask_way(nl, path, fwmark, RTM_F_FIB_MATCH, &match);
+		way_found.mtu = match.mtu;
+	}
+	if (!err)
+		err = entry_mtu(nl, &way_found, &mtu);
+	if (err)
+		return err;
+	*way = (struct netlink_way){
+		.ifindex = way_found.first_hop, .mtu = mtu, .local = way_found.type == RTN_LOCAL,
+		.source = path->local.family ? path->local : way_found.source,
+	};
 	return 0;
 }
 

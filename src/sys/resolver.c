@@ -87,15 +87,13 @@ static void lookup_system(const char *host, const char *port, struct text *out)
 	struct addrinfo *list = NULL;
 	char line[ENDPOINT_TEXT_MAX];
 	struct endpoint e;
-	int count = 0;
+	int count[2] = { 0, 0 };	/* IPv4, IPv6: many of one do not push the other out */
 
 	if (getaddrinfo(host, port, &hints, &list))
 		return;
-	for (const struct addrinfo *ai = list; ai && count < RESOLVER_ADDRESSES_MAX; ai = ai->ai_next)
-		if (endpoint_of(ai, &e)) {
+	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next)
+		if (endpoint_of(ai, &e) && count[e.addr.family == IP_V6]++ < RESOLVER_ADDRESSES_MAX / 2)
 			text_addf(out, "%s\n", endpoint_format(&e, line));
-			count++;
-		}
 	freeaddrinfo(list);
 }
 

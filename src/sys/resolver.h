@@ -16,7 +16,7 @@
 enum {
 	RESOLVER_CHILDREN = 4,		/* at a time; more wait */
 	RESOLVER_LIMIT_MS = 10000,	/* a child that takes longer is killed */
-	RESOLVER_ADDRESSES_MAX = 16,	/* in one answer */
+	RESOLVER_ADDRESSES_MAX = 32,	/* in one answer, half of them of one family at most */
 	RESOLVER_WAITING_MAX = 65536,	/* names that wait; more are answered with nothing */
 };
 

@@ -4,8 +4,8 @@
  * interfaces (routing_lan.c).
  *
  * The host is looked at as a whole, LOOK_MS after the monitor told of a change, so a thousand changes are one look, and later where a look is
- * long, for the table main may be; our own routes are no change. Routes go to the kernel a bounded number a turn. When the kernel may have lost some (a link went down and up, events were
- * lost, somebody deleted one) the look ends with kfib_sync().
+ * long, for the table main may be; our own routes are no change. Routes go to the kernel a bounded number a turn. When the kernel may have lost
+ * some (a link went down and up, events were lost, somebody deleted one) the look ends with kfib_sync().
  *
  * The state - router-id, sequence number - is in MESHD_STATE_DIR/NAME.babel: marked unclean while we run, replaced as a whole, at most once a
  * second. On the host we change rp_filter of our own interface alone, since ways in and out of a mesh differ; what else would keep it

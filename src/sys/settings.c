@@ -8,7 +8,6 @@
  * peer that has roamed since is not sent back to where it was.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +17,7 @@
 #include "sys/daemon_inside.h"
 #include "sys/frame.h"
 #include "sys/routing.h"
+#include "sys/underlay.h"
 #include "sys/worker.h"
 
 static bool listening(const struct daemon *d)
@@ -64,122 +64,6 @@ int daemon_apply(struct daemon *d, const struct change *c)
 }
 
 /*
- * Names.
- */
-
-static bool same_endpoint(const struct change_peer *a, const struct change_peer *b)
-{
-	if (a->bits & CHANGE_PEER_ENDPOINT_NAME || b->bits & CHANGE_PEER_ENDPOINT_NAME)
-		return !strcmp(a->endpoint_name, b->endpoint_name);
-	return a->bits & b->bits & CHANGE_PEER_ENDPOINT && endpoint_equal(&a->endpoint, &b->endpoint) &&
-	       a->endpoint_prefix_len == b->endpoint_prefix_len;
-}
-
-static bool unresolved(const struct change_peer *p)
-{
-	return p->bits & CHANGE_PEER_ENDPOINT_NAME && !(p->bits & CHANGE_PEER_ENDPOINT);
-}
-
-bool daemon_resolve_again(struct daemon *d)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < d->config.change.peer_count; i++) {
-		const struct change_peer *p = &d->config.change.peers[i];
-
-		if (!unresolved(p) || d->o.parent_fd < 0)
-			continue;
-		frame_send(d->o.parent_fd, FRAME_RESOLVE, p->endpoint_name, strlen(p->endpoint_name));
-		any = true;
-	}
-	return any;
-}
-
-/* Tell the node about a peer whose name has just resolved. */
-static void apply_endpoint(struct daemon *d, const struct change_peer *resolved)
-{
-	struct change_peer peer = {
-		.bits = CHANGE_PEER_UPDATE_ONLY | CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME,
-		.endpoint = resolved->endpoint,
-	};
-	struct change c = { .peers = &peer, .peer_count = 1 };
-
-	memcpy(peer.public_key, resolved->public_key, KEY_LEN);
-	memcpy(peer.endpoint_name, resolved->endpoint_name, sizeof(peer.endpoint_name));
-	daemon_apply(d, &c);
-}
-
-void daemon_resolved(struct daemon *d, const char *payload, size_t len)
-{
-	const char *addresses = memchr(payload, '\0', len);
-	char first[ENDPOINT_TEXT_MAX + 1];
-	struct endpoint endpoint;
-	size_t n;
-
-	if (!addresses)
-		return;
-	addresses++;
-	n = strcspn(addresses, "\n");
-	if (n >= sizeof(first))
-		return;
-	memcpy(first, addresses, n);
-	first[n] = '\0';
-	if (!endpoint_parse(first, &endpoint)) {
-		log_warning(&d->o.log, "endpoint %s does not resolve; trying again every %d s", payload, RESOLVE_RETRY_S);
-		return;
-	}
-	for (size_t i = 0; i < d->config.change.peer_count; i++) {
-		struct change_peer *p = &d->config.change.peers[i];
-
-		if (!unresolved(p) || strcmp(p->endpoint_name, payload))
-			continue;
-		p->endpoint = endpoint;
-		p->bits |= CHANGE_PEER_ENDPOINT;
-		apply_endpoint(d, p);
-	}
-}
-
-static bool any_unresolved(const struct daemon *d)
-{
-	for (size_t i = 0; i < d->config.change.peer_count; i++)
-		if (unresolved(&d->config.change.peers[i]))
-			return true;
-	return false;
-}
-
-/* At start names are worth a short wait: the MTU depends on where they lead. */
-static void resolve_first(struct daemon *d)
-{
-	int64_t until_us = clock_now().mono_us + RESOLVE_WAIT_MS * US_PER_MS;
-	struct pollfd pfd = { .fd = d->o.parent_fd, .events = POLLIN };
-
-	size_t answers = 0, asked = 0;
-
-	if (!daemon_resolve_again(d))
-		return;
-	for (size_t i = 0; i < d->config.change.peer_count; i++)
-		asked += unresolved(&d->config.change.peers[i]);
-	while (any_unresolved(d) && answers < asked) {
-		int64_t left_us = until_us - clock_now().mono_us;
-		char *payload = NULL;
-		size_t len;
-		int type;
-
-		if (left_us <= 0 || poll(&pfd, 1, (int)(left_us / US_PER_MS) + 1) <= 0)
-			break;
-		type = frame_receive(d->o.parent_fd, &payload, &len);
-		if (type == FRAME_RESOLVED)
-			daemon_resolved(d, payload, len);
-		free(payload);
-		answers++;
-		if (type <= 0)
-			break;
-	}
-	if (any_unresolved(d))
-		ev_timer_start(d->loop, &d->resolve);
-}
-
-/*
  * The config.
  */
 
@@ -187,12 +71,15 @@ static void resolve_first(struct daemon *d)
 static bool collect(const struct config *c, struct ip_prefix **allowed, size_t *allowed_count,
 		    struct endpoint **endpoints, size_t *endpoint_count)
 {
-	size_t total = 0;
+	size_t total = 0, addresses = 0;
 
-	for (size_t i = 0; i < c->change.peer_count; i++)
+	for (size_t i = 0; i < c->change.peer_count; i++) {
 		total += c->change.peers[i].allowed_count;
+		for (size_t j = 0; j < c->change.peers[i].endpoint_count; j++)
+			addresses += c->change.peers[i].endpoints[j].count;
+	}
 	*allowed = calloc(total + 1, sizeof(**allowed));
-	*endpoints = calloc(c->change.peer_count + 1, sizeof(**endpoints));
+	*endpoints = calloc(addresses + 1, sizeof(**endpoints));
 	*allowed_count = *endpoint_count = 0;
 	if (!*allowed || !*endpoints) {
 		free(*allowed);
@@ -204,8 +91,9 @@ static bool collect(const struct config *c, struct ip_prefix **allowed, size_t *
 
 		for (size_t j = 0; j < p->allowed_count; j++)
 			(*allowed)[(*allowed_count)++] = p->allowed[j].prefix;
-		if (p->bits & CHANGE_PEER_ENDPOINT)
-			(*endpoints)[(*endpoint_count)++] = p->endpoint;
+		for (size_t j = 0; j < p->endpoint_count; j++)
+			for (size_t k = 0; k < p->endpoints[j].count; k++)
+				(*endpoints)[(*endpoint_count)++] = p->endpoints[j].v[k];
 	}
 	return true;
 }
@@ -275,6 +163,7 @@ static int put_in_force(struct daemon *d, const struct config *c, struct change 
 		change->bits |= CHANGE_FWMARK;
 		change->fwmark = d->mark;
 	}
+	underlay_set_uplinks(d->underlay, c->change.uplinks, c->change.uplink_count);
 	error = daemon_apply(d, change);
 	if (!error)
 		error = mark_for_babel(d, c);
@@ -297,19 +186,40 @@ int daemon_configure(struct daemon *d, struct text *why)
 	int error;
 
 	d->config = *d->o.config;
-	resolve_first(d);
+	daemon_resolve_first(d);
 	change = d->config.change;
 	error = put_in_force(d, &d->config, &change, why);
 	crypto_wipe(&change, sizeof(change));	/* what it points to is the config's */
 	return error;
 }
 
-static const struct change_peer *peer_in(const struct change *c, const uint8_t key[KEY_LEN])
+/* The last entry that says what the endpoints of a peer are, as entries act in their order. NULL: none does. */
+static const struct change_peer *endpoints_in(const struct change *c, const uint8_t key[KEY_LEN])
 {
-	for (size_t i = 0; i < c->peer_count; i++)
-		if (!memcmp(c->peers[i].public_key, key, KEY_LEN))
+	for (size_t i = c->peer_count; i-- > 0;)
+		if (c->peers[i].bits & CHANGE_PEER_ENDPOINTS && !memcmp(c->peers[i].public_key, key, KEY_LEN))
 			return &c->peers[i];
 	return NULL;
+}
+
+static bool same_endpoints(const struct change *a, const struct change *b, const uint8_t key[KEY_LEN])
+{
+	const struct change_peer *x = endpoints_in(a, key), *y = endpoints_in(b, key);
+
+	return x && y && change_endpoints_same(x->endpoints, x->endpoint_count, y->endpoints, y->endpoint_count);
+}
+
+static void copy_addresses(const struct change_peer *from, struct change_endpoint *to)
+{
+	for (size_t i = 0; i < from->endpoint_count; i++) {
+		const struct change_endpoint *e = &from->endpoints[i];
+
+		if (strcmp(e->name, to->name) != 0)
+			continue;
+		memcpy(to->v, e->v, sizeof(to->v));
+		to->count = e->count;
+		return;
+	}
 }
 
 /* What resolved before need not resolve again. */
@@ -317,12 +227,11 @@ static void carry_resolved(const struct config *old, struct config *next)
 {
 	for (size_t i = 0; i < next->change.peer_count; i++) {
 		struct change_peer *p = &next->change.peers[i];
-		const struct change_peer *before = peer_in(&old->change, p->public_key);
+		const struct change_peer *before = p->endpoint_count ? endpoints_in(&old->change, p->public_key) : NULL;
 
-		if (before && unresolved(p) && same_endpoint(before, p) && before->bits & CHANGE_PEER_ENDPOINT) {
-			p->endpoint = before->endpoint;
-			p->bits |= CHANGE_PEER_ENDPOINT;
-		}
+		for (size_t j = 0; before && j < p->endpoint_count; j++)
+			if (p->endpoints[j].name[0])
+				copy_addresses(before, &p->endpoints[j]);
 	}
 }
 
@@ -336,12 +245,13 @@ static bool change_between(struct daemon *d, const struct config *old, const str
 	if (!out->listen_port)
 		out->bits &= ~(unsigned int)CHANGE_LISTEN_PORT;
 	for (size_t i = 0; i < out->peer_count; i++) {
-		const struct change_peer *before = peer_in(&old->change, next->change.peers[i].public_key);
+		const uint8_t *key = next->change.peers[i].public_key;
 
 		out->peers[i] = next->change.peers[i];
-		/* A peer taken away by wg(8) since comes back with its endpoint. */
-		if (before && same_endpoint(before, &out->peers[i]) && node_has_endpoint(d->node, before->public_key))
-			out->peers[i].bits &= ~(unsigned int)CHANGE_PEER_ENDPOINT;
+		/* A peer taken away by wg(8) since comes back with its endpoints. */
+		if (out->peers[i].bits & CHANGE_PEER_ENDPOINTS && same_endpoints(&old->change, &next->change, key) &&
+		    node_has_endpoint(d->node, key))
+			out->peers[i].bits &= ~(unsigned int)CHANGE_PEER_ENDPOINTS;
 	}
 	return true;
 }
@@ -442,19 +352,41 @@ static void save_allowed(void *ctx, const struct ip_prefix *prefix)
 	change_add_allowed(ctx, prefix, false);
 }
 
-static void save_peer(struct change *c, const struct node *n, size_t i, const struct peer_info *info)
+/* As configured; but the one address of a peer that roams as WireGuard's do, or none, is where it is now. False: no memory. */
+static bool save_endpoints(struct change_peer *p, const struct peer_info *info)
+{
+	bool configured = info->endpoint_count && (info->managed || info->endpoint_count > 1 || info->endpoints[0].name[0]);
+
+	if (configured) {
+		for (size_t i = 0; i < info->endpoint_count; i++) {
+			struct change_endpoint *e = change_add_endpoint(p);
+
+			if (!e)
+				return false;
+			*e = info->endpoints[i];
+		}
+		return true;
+	}
+	if (info->path.remote.addr.family == IP_NONE)
+		return true;
+	if (!change_add_address(p, &info->path.remote))
+		return false;
+	p->endpoints[0].prefix_len = info->endpoint_prefix_len;
+	if (info->endpoint_count)
+		p->endpoints[0].terms = info->endpoints[0].terms;
+	return true;
+}
+
+static bool save_peer(struct change *c, const struct node *n, size_t i, const struct peer_info *info)
 {
 	struct change_peer *p = change_add_peer(c);
 
 	if (!p)
-		return;
+		return false;
 	p->bits = CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE | (info->link_bits & CHANGE_PEER_LINK);
 	memcpy(p->public_key, info->public_key, KEY_LEN);
 	memcpy(p->psk, info->psk, KEY_LEN);
 	memcpy(p->name, info->name, strlen(info->name) + 1);
-	memcpy(p->endpoint_name, info->endpoint_name, strlen(info->endpoint_name) + 1);
-	p->endpoint = info->path.remote;
-	p->endpoint_prefix_len = info->endpoint_prefix_len;
 	p->link = info->link;
 	p->keepalive_s = info->keepalive_s;
 	p->babel = info->babel;
@@ -463,11 +395,10 @@ static void save_peer(struct change *c, const struct node *n, size_t i, const st
 		p->bits |= CHANGE_PEER_ALLOWED_AUTO;
 	if (p->babel || p->allowed_auto)
 		p->bits |= CHANGE_PEER_BABEL;
-	if (p->endpoint_name[0])
-		p->bits |= CHANGE_PEER_ENDPOINT_NAME;
-	else if (info->path.remote.addr.family != IP_NONE)
-		p->bits |= CHANGE_PEER_ENDPOINT;
+	if (!save_endpoints(p, info))
+		return false;
 	node_peer_allowed(n, i, save_allowed, p);
+	return true;
 }
 
 void daemon_format_config(struct daemon *d, struct text *out)
@@ -487,14 +418,18 @@ void daemon_format_config(struct daemon *d, struct text *out)
 		.links = node.links,
 		.spread = node.spread,
 		.listen_prefix = node.listen_prefix,
+		.path_spread = node.path_spread,
+		.mss_clamp = node.mss_clamp,
+		.uplink_count = d->config.change.uplink_count,
 		.transit = d->config.change.transit,
 		.fwmark = node.fwmark == d->mark && !d->config.change.fwmark ? 0 : node.fwmark,
 	};
 	memcpy(c.change.private_key, node.private_key, KEY_LEN);
+	memcpy(c.change.uplinks, d->config.change.uplinks, sizeof(c.change.uplinks));
 	if (d->tun.ifindex)
 		netlink_address_each(&d->netlink, d->tun.ifindex, save_address, &walk);
 	for (size_t i = 0; node_peer(d->node, i, clock_now(), &peer); i++)
-		save_peer(&c.change, d->node, i, &peer);
+		walk.failed |= !save_peer(&c.change, d->node, i, &peer);
 	node_open_lanes(d->node);
 	walk.failed |= !babel_settings_copy(&c.change.babel, &d->config.change.babel);
 	if (!walk.failed)

@@ -53,9 +53,9 @@ void tun_close(struct tun *t);
 
 /*
  * Read packets of one queue, with head and tail room, until there are no more, or 'max' (PACKET_BATCH at most), or at least
- * 'bytes_max' bytes (so that a super-packet may end a batch); each lies in a slot of its own, packet.slot. Returns how many; 0 when there are none now, which is also what a link
- * that is down says; negative errno when the device is gone (-EBADFD) or broken (-EIO...). Valid until the reader's next
- * call. What the kernel says in the vnet header is passed on unchecked: wire/offload.h judges it.
+ * 'bytes_max' bytes (so that a super-packet may end a batch); each lies in a slot of its own, packet.slot. Returns how many; 0 when there are
+ * none now, which is also what a link that is down says; negative errno when the device is gone (-EBADFD) or broken (-EIO...). Valid until the
+ * reader's next call. What the kernel says in the vnet header is passed on unchecked: wire/offload.h judges it.
  */
 int tun_read(struct tun *t, unsigned int queue, struct tun_reader *r, struct packet *out, size_t max, size_t bytes_max);
 

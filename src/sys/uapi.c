@@ -135,10 +135,10 @@ static void answer_errno(struct client *c, int error)
 }
 
 /* [fe80::1%eth0]:1 -> [fe80::1%2]:1. False: no such interface, or no such address. */
-static bool find_scope(struct change_peer *p)
+static bool find_scope(struct change_endpoint *e)
 {
-	const char *percent = strchr(p->endpoint_name, '%'), *end = strchr(p->endpoint_name, ']');
-	char name[IF_NAMESIZE], numeric[sizeof(p->endpoint_name) + 10];
+	const char *percent = strchr(e->name, '%'), *end = strchr(e->name, ']');
+	char name[IF_NAMESIZE], numeric[sizeof(e->name) + 10];
 	size_t len = (size_t)(end - percent - 1);
 	unsigned int index;
 
@@ -147,19 +147,23 @@ static bool find_scope(struct change_peer *p)
 	memcpy(name, percent + 1, len);
 	name[len] = '\0';
 	index = if_nametoindex(name);
-	snprintf(numeric, sizeof(numeric), "%.*s%%%u%s", (int)(percent - p->endpoint_name), p->endpoint_name, index, end);
-	if (!index || !endpoint_parse(numeric, &p->endpoint))
+	snprintf(numeric, sizeof(numeric), "%.*s%%%u%s", (int)(percent - e->name), e->name, index, end);
+	if (!index || !endpoint_parse(numeric, &e->v[0]))
 		return false;
-	p->bits = (p->bits | CHANGE_PEER_ENDPOINT) & ~(unsigned int)CHANGE_PEER_ENDPOINT_NAME;
-	p->endpoint_name[0] = '\0';
+	e->count = 1;
+	e->name[0] = '\0';
 	return true;
 }
 
 static int find_scopes(struct change *change)
 {
-	for (size_t i = 0; i < change->peer_count; i++)
-		if (change->peers[i].bits & CHANGE_PEER_ENDPOINT_NAME && !find_scope(&change->peers[i]))
-			return -EINVAL;
+	for (size_t i = 0; i < change->peer_count; i++) {
+		struct change_peer *p = &change->peers[i];
+
+		for (size_t j = 0; j < p->endpoint_count; j++)
+			if (p->endpoints[j].name[0] && !find_scope(&p->endpoints[j]))
+				return -EINVAL;
+	}
 	return 0;
 }
 

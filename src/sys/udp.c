@@ -8,7 +8,8 @@
  * what ICMP claims about sizes is not believed.
  *
  * Datagrams of one size and one path travel through the kernel as one (GRO); a control message tells the size. Control
- * buffers are the kernel's to shorten, so they are set anew before every call.
+ * buffers are the kernel's to shorten, so they are set anew before every call. Another tells when the kernel received one, by the wall clock: for
+ * round trips that do not include how long it lay here.
  */
 #include "sys/udp.h"
 
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #include "sys/arena.h"
+#include "sys/clock.h"
 #include "sys/steering.h"
 #include "sys/udp_inside.h"
 
@@ -36,6 +38,7 @@ enum {
 	SEGMENTS_PROBED = 127,		/* then 128, since 6.9 and in later stable ones */
 	RECEIVE_HOT_BYTES = 128 << 10,	/* what a receive shall bring at most, so that it is still in the cache when opened */
 	VLEN_MIN = 2,
+	STAMP_AGE_MAX_US = 1000000,	/* a stamp that says more is of a clock that was set */
 	FILES_SPARE = 16,		/* descriptors that ports leave to others: the control socket's clients above all */
 };
 
@@ -136,6 +139,7 @@ static int open_one(int family, uint16_t port, uint32_t fwmark, bool share)
 	if (fd < 0)
 		return -errno;
 	set_buffers(fd);
+	set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);	/* without it times are those of reading */
 	error = family == AF_INET ? set_options4(fd) : set_options6(fd);
 	if (!error && fwmark)
 		error = set_mark(fd, fwmark);
@@ -574,8 +578,22 @@ static uint32_t read_segment(const struct cmsghdr *c, uint32_t len)
 	return (len - 1) / (uint32_t)size < UDP_SEGMENTS_MAX ? (uint32_t)size : 0;
 }
 
+/* When it came, on the monotonic clock, by the wall clock's stamp. That clock may have been set meanwhile, hence the limits. 0: not told. */
+static int64_t read_stamp(const struct cmsghdr *c, const struct instant *now)
+{
+	struct timespec stamp;
+	int64_t age_us;
+
+	if (!cmsg_get(c, &stamp, sizeof(stamp)))
+		return 0;
+	age_us = (now->wall_ns - (int64_t)stamp.tv_sec * NS_PER_S - stamp.tv_nsec) / 1000;
+	if (age_us < 0)
+		age_us = 0;
+	return now->mono_us - (age_us < STAMP_AGE_MAX_US ? age_us : STAMP_AGE_MAX_US);
+}
+
 /* What arrived in one envelope. False: not whole, or from nowhere. */
-static bool read_envelope(const struct envelope *e, struct mmsghdr *m, struct dgram *d)
+static bool read_envelope(const struct envelope *e, struct mmsghdr *m, const struct instant *now, struct dgram *d)
 {
 	*d = (struct dgram){ .data = e->iov.iov_base, .len = m->msg_len, .slot = e->iov.iov_base };
 	if (m->msg_hdr.msg_flags & MSG_TRUNC || !read_remote(e, &d->path.remote))
@@ -587,6 +605,8 @@ static bool read_envelope(const struct envelope *e, struct mmsghdr *m, struct dg
 			read_cmsg6(c, d);
 		else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
 			d->segment = read_segment(c, d->len);
+		else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS)
+			d->at_us = read_stamp(c, now);
 	}
 	return true;
 }
@@ -625,6 +645,7 @@ int udp_receive(struct udp *u, unsigned int lane, unsigned int port, int fd, str
 	struct udp_lane *l = &u->lanes[lane];
 	struct envelope env[PACKET_BATCH];
 	struct mmsghdr msgs[PACKET_BATCH];
+	struct instant now;
 	size_t bytes = 0;
 	int count = 0, n = -1;
 
@@ -639,10 +660,11 @@ int udp_receive(struct udp *u, unsigned int lane, unsigned int port, int fd, str
 		if (!is_pending(errno))
 			return -errno;
 	}
+	now = clock_now();
 	for (int i = 0; i < n; i++) {
 		bytes += msgs[i].msg_len;
 		l->truncated += !!(msgs[i].msg_hdr.msg_flags & MSG_TRUNC);
-		if (!read_envelope(&env[i], &msgs[i], &out[count]))
+		if (!read_envelope(&env[i], &msgs[i], &now, &out[count]))
 			continue;
 		out[count].port = (uint8_t)port;
 		l->origins[count++] = (uint8_t)i;

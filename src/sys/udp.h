@@ -22,6 +22,7 @@ struct udp_lane {
 	_Atomic bool gso4, gso6;	/* many datagrams in one send: until an error shows that it does not work. Any thread may look */
 	bool gro;			/* many datagrams in one receive */
 	bool freebind;			/* as fd6 has it at present */
+	bool df4, df6;			/* whether the sockets send with DF at present */
 	bool label_refused;		/* a flow label was, because somebody on this host claims labels: none is sent any more */
 	int full;			/* the socket that had no room for what udp_send() left unsent */
 	uint64_t used[(2 * (UDP_PORTS_MAX + 1) + 63) / 64];	/* sockets that may hold something unsent: bit 2 i + (IPv6) for P_i's */
@@ -39,14 +40,15 @@ struct udp_port {
 	int fd4, fd6;			/* -1: none */
 	uint16_t number;		/* the same in both families, chosen by the kernel */
 	_Atomic bool gso4, gso6;	/* as in struct udp_lane; any thread may look */
-	bool freebind;
+	bool freebind, df4, df6;
 };
 
 /*
  * The node's sockets: for each lane one for IPv4 and one for IPv6 (v6only), all on the same port, unconnected, non-blocking. With more
  * than one lane they are SO_REUSEPORT groups, steered by sys/steering.h. Where the system has no IPv6, fd6 is -1 and all works
- * without. Further ports P_1.. are opened when needed. Local addresses are told and taken by pktinfo, so an answer leaves from the address it was asked at. DF is off
- * and paths decide fragmenting, as in WireGuard. Different lanes may be used by different threads at once.
+ * without. Further ports P_1.. are opened when needed. Local addresses are told and taken by pktinfo, so an answer leaves from the address it
+ * was asked at. DF is off and paths decide fragmenting, as in WireGuard - but for a dgram that asks for it (df). Different lanes may be used by
+ * different threads at once.
  */
 struct udp {
 	struct udp_lane lanes[UDP_LANES_MAX];
@@ -125,7 +127,8 @@ unsigned int udp_run_messages_max(const struct udp *u, unsigned int lane);
 size_t udp_messages(const struct dgram *dgrams, size_t count);
 
 /*
- * Receive a batch from one socket of a lane, 'fd', which is one of P_port or (0) of the lane's own, with recvmmsg(2): data, length, size of segments, TOS, where from, where to.
+ * Receive a batch from one socket of a lane, 'fd', which is one of P_port or (0) of the lane's own, with recvmmsg(2): data, length, size of
+ * segments, TOS, where from, where to, and when the kernel got it, on the clock of clock_now().
  * Returns how many, 0 when none wait, negative errno otherwise; what ICMP told the socket is no error. Truncated datagrams are left
  * out, so 0 may also mean that there is more: the descriptor stays readable. The batch is valid until the lane's
  * next call, on any socket. 'port' is told in each dgram, and 'slot' is where it lies.
@@ -142,7 +145,8 @@ void udp_return_slots(struct udp *u, unsigned int lane, const struct dgram *dgra
  * Send a batch of any length from a lane's sockets with sendmmsg(2), in order; from P_port's if it is open and the lane's, else from
  * the listen port. A dgram of many goes by GSO where that works, in as few sends as the
  * kernel's limits allow. Each is judged by itself, the others go on. A local address the host no longer has (EINVAL and
- * the like) is left away and the datagram sent once more.
+ * the like) is left away and the datagram sent once more; where the path is pinned it is refused, for who pins wants it by that way or
+ * not at all. One with df that is larger than its interface's MTU is lost like any that is too large further on: it does not count as refused.
  *
  * Ends early when a socket is full: *unsent is then the index of the first dgram not sent, of which a part may be
  * gone; in that case its 'data' and 'len' are what is left. Wait until lanes[lane].full is writable. Otherwise *unsent

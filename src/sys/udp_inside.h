@@ -5,11 +5,12 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* What udp.c and udp_send.c share, and nobody else sees. */
 enum {
-	/* Address, TOS, flow label and segment size, the larger of each family's. */
-	UDP_CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int)),
+	/* Address, TOS, flow label and segment size, the larger of each family's, and when it came. */
+	UDP_CONTROL_SIZE = CMSG_SPACE(sizeof(struct in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct timespec)),
 };
 
 /* One message header with all it points to, except the data. */

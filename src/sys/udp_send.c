@@ -7,7 +7,11 @@
  *
  * In a control buffer the local address comes last: to send once more without the address is to shorten it.
  *
- * A batch goes by runs of dgrams of one socket (lane's or port's, family), so order is kept over all of them.
+ * A batch goes by runs of dgrams of one socket (lane's or port's, family) that want the same of it, so order is kept over all of them.
+ *
+ * DF is the socket's, not the message's: it is set before those that ask for it, which are few, and cleared before the next of the others.
+ * IP_PMTUDISC_PROBE (for IPv6, too: it says as much as IPV6_DONTFRAG) believes nothing of what ICMP has told, so such a datagram is bound by the
+ * interface's MTU alone.
  *
  * sendmmsg(2) stops at the first message it cannot send and forgets why, if others went before it. Sending on from there
  * makes that one the first, which tells its error; it is judged alone and the rest goes on - unless the socket is full: that
@@ -49,9 +53,10 @@ struct outgoing {
 	int fd;
 	bool v4;
 	bool nonlocal;			/* from addresses of the listen prefix */
+	bool df;
 	unsigned int port;
 	_Atomic bool *gso;
-	bool *freebind;
+	bool *freebind, *df_now;
 	struct udp *udp;
 	struct udp_lane *lane;
 	unsigned int number;		/* of the lane */
@@ -89,15 +94,18 @@ static void put_remote4(struct msghdr *m, struct envelope *e, const struct endpo
 
 static void put_local4(struct msghdr *m, struct envelope *e, const struct path_addr *path)
 {
-	struct in_pktinfo info = { .ipi_ifindex = 0 };
+	struct in_pktinfo info = { .ipi_ifindex = path->pinned ? (int)path->ifindex : 0 };
 
-	memcpy(&info.ipi_spec_dst, path->local.bytes, sizeof(info.ipi_spec_dst));
+	if (path->local.family == IP_V4)
+		memcpy(&info.ipi_spec_dst, path->local.bytes, sizeof(info.ipi_spec_dst));
 	put_cmsg(m, e, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 }
 
-/* The interface, where an address means nothing without one; otherwise routes choose it. */
+/* The interface, where it was said, or where an address means nothing without one; otherwise routes choose it. */
 static uint32_t scope_of(const struct path_addr *path)
 {
+	if (path->pinned)
+		return path->ifindex;
 	if (!ip_addr_is_link_local(&path->remote.addr) && !ip_addr_is_link_local(&path->local))
 		return 0;
 	return path->remote.scope ? path->remote.scope : path->ifindex;
@@ -114,11 +122,17 @@ static void put_remote6(struct msghdr *m, struct envelope *e, const struct path_
 	m->msg_namelen = sizeof(e->remote.sin6);
 }
 
+/*
+ * Linux takes an interface that comes with a source address for a wish: a route of lesser metric by another interface goes before
+ * (ip6_route_output_flags() is strict without an address, or for a socket bound to the interface, which would then hear nothing of others). Who
+ * pins a path asks the kernel first which way it leaves.
+ */
 static void put_local6(struct msghdr *m, struct envelope *e, const struct path_addr *path)
 {
 	struct in6_pktinfo info = { .ipi6_ifindex = scope_of(path) };
 
-	memcpy(&info.ipi6_addr, path->local.bytes, sizeof(info.ipi6_addr));
+	if (path->local.family == IP_V6)
+		memcpy(&info.ipi6_addr, path->local.bytes, sizeof(info.ipi6_addr));
 	put_cmsg(m, e, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 }
 
@@ -153,7 +167,7 @@ static void put_part(struct outgoing *o, size_t i, const struct part *part, bool
 		put_cmsg(m, e, IPPROTO_IPV6, IPV6_FLOWINFO, &info, sizeof(info));
 	}
 	o->bare_len[i] = m->msg_controllen;
-	if (d->path.local.family == d->path.remote.addr.family) {
+	if (d->path.local.family == d->path.remote.addr.family || d->path.pinned) {
 		if (o->v4)
 			put_local4(m, e, &d->path);
 		else
@@ -225,8 +239,11 @@ static bool repair(struct outgoing *o, size_t i, int error)
 	case EADDRNOTAVAIL:
 	case ENODEV:
 	case ENXIO:
-		/* The local address, or its interface, may be what is wrong. */
-		if (m->msg_controllen == o->bare_len[i])
+		/*
+		 * The local address, or its interface, may be what is wrong. A pinned path is one of several, and who chose it is about to learn
+		 * that it is gone: to go by another unasked would make it look alive, and show the peer an address it must not answer to.
+		 */
+		if (m->msg_controllen == o->bare_len[i] || o->dgrams[o->parts[i].dgram].path.pinned)
 			return false;
 		m->msg_controllen = o->bare_len[i];
 		return true;
@@ -305,6 +322,9 @@ static bool settle(struct outgoing *o, size_t i, int error)
 		send_split(o, i);
 		return true;
 	}
+	/* A probe that is larger than the interface's MTU is lost here as it might be further on. */
+	if (error == EMSGSIZE && o->df)
+		return true;
 	o->refused += datagrams(&o->dgrams[part.dgram], part.len);
 	return true;
 }
@@ -359,7 +379,7 @@ static bool is_nonlocal(const struct outgoing *o, const struct dgram *d)
 static bool belongs(const struct outgoing *o, const struct dgram *d)
 {
 	return d->path.remote.addr.family == (o->v4 ? IP_V4 : IP_V6) && port_of(o, d) == o->port &&
-	       is_nonlocal(o, d) == o->nonlocal;
+	       is_nonlocal(o, d) == o->nonlocal && d->df == o->df;
 }
 
 /* Messages from the cursor on, of the socket chosen for the first, as many as go at once. */
@@ -386,16 +406,19 @@ static bool choose_socket(struct outgoing *o, const struct dgram *d)
 	o->v4 = family == IP_V4;
 	o->port = port_of(o, d);
 	o->nonlocal = is_nonlocal(o, d);
+	o->df = d->df;
 	if (o->port) {
 		struct udp_port *p = &o->udp->ports[o->port];
 
 		o->fd = o->v4 ? p->fd4 : p->fd6;
 		o->gso = o->v4 ? &p->gso4 : &p->gso6;
 		o->freebind = &p->freebind;
+		o->df_now = o->v4 ? &p->df4 : &p->df6;
 	} else {
 		o->fd = o->v4 ? l->fd4 : l->fd6;
 		o->gso = o->v4 ? &l->gso4 : &l->gso6;
 		o->freebind = &l->freebind;
+		o->df_now = o->v4 ? &l->df4 : &l->df6;
 	}
 	bit = 2 * o->port + !o->v4;
 	l->used[bit / 64] |= (uint64_t)1 << bit % 64;
@@ -417,6 +440,20 @@ static void settle_freebind(struct outgoing *o)
 	*o->freebind = o->nonlocal;
 }
 
+/* Whether the socket sends with DF as it shall. */
+static bool settle_df(struct outgoing *o)
+{
+	int v4 = o->df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT, v6 = o->df ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT;
+
+	if (*o->df_now == o->df)
+		return true;
+	if (o->v4 ? setsockopt(o->fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4)) :
+		    setsockopt(o->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof(v6)))
+		return false;
+	*o->df_now = o->df;
+	return true;
+}
+
 size_t udp_send(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t count, struct udp_stats *stats,
 		size_t *unsent)
 {
@@ -433,7 +470,7 @@ size_t udp_send(struct udp *u, unsigned int lane, struct dgram *dgrams, size_t c
 	while (at.dgram < count) {
 		size_t sent;
 
-		if (!choose_socket(&o, &dgrams[at.dgram])) {
+		if (!choose_socket(&o, &dgrams[at.dgram]) || !settle_df(&o)) {
 			o.refused += udp_messages(&dgrams[at.dgram], 1);
 			at.dgram++;
 			continue;
