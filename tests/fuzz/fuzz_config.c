@@ -52,19 +52,36 @@ static void check_link(const struct link_settings *l)
 		"a bandwidth out of bounds", "");
 }
 
+static void check_endpoint(const struct change_endpoint *e)
+{
+	struct ip_prefix prefix = { .addr = e->v[0].addr, .len = e->prefix_len };
+
+	require(e->name[0] ? !e->count && !e->prefix_len : e->count == 1, "neither a name nor an address", e->name);
+	require(!e->prefix_len || change_prefix_is_good(&prefix), "a bad endpoint prefix", "");
+	require(e->terms.cost_ms <= PATH_COST_MAX_MS, "a cost out of bounds", "");
+}
+
+static void check_paths(const struct change *c)
+{
+	require((int)c->path_spread < PATH_SPREADS, "no such spread", "");
+	require(c->mss_clamp == MSS_CLAMP_OFF || c->mss_clamp == MSS_CLAMP_ON ||
+			(c->mss_clamp >= MSS_CLAMP_MIN && c->mss_clamp <= MSS_CLAMP_MAX), "a segment size out of bounds", "");
+	require(c->uplink_count <= UPLINKS_MAX, "too many uplinks", "");
+	for (size_t i = 0; i < c->uplink_count; i++) {
+		require(config_interface_name(c->uplinks[i].name), "no name of an interface", "");
+		require(c->uplinks[i].terms.cost_ms <= PATH_COST_MAX_MS, "a cost out of bounds", "");
+	}
+}
+
 static void check_peer(const struct change_peer *p)
 {
-	unsigned int endpoints = CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME;
-
 	require(p->bits & CHANGE_PEER_REPLACE_ALLOWED, "no REPLACE_ALLOWED", "");
-	require((p->bits & endpoints) != endpoints, "two endpoints", p->endpoint_name);
+	require(p->endpoint_count <= ENDPOINTS_MAX, "too many endpoints", "");
+	require(!p->endpoint_count || p->bits & CHANGE_PEER_ENDPOINTS, "endpoints unsaid", "");
+	for (size_t i = 0; i < p->endpoint_count; i++)
+		check_endpoint(&p->endpoints[i]);
 	require(!(p->bits & (CHANGE_PEER_REMOVE | CHANGE_PEER_UPDATE_ONLY)), "removed by a file", "");
 	check_link(&p->link);
-	if (p->endpoint_prefix_len) {
-		struct ip_prefix prefix = { .addr = p->endpoint.addr, .len = p->endpoint_prefix_len };
-
-		require(p->bits & CHANGE_PEER_ENDPOINT && change_prefix_is_good(&prefix), "a bad endpoint prefix", "");
-	}
 	for (size_t i = 0; i < p->allowed_count; i++) {
 		struct ip_prefix masked = p->allowed[i].prefix;
 
@@ -135,6 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; i < c.change.peer_count; i++)
 			check_peer(&c.change.peers[i]);
 		check_link(&c.change.links);
+		check_paths(&c.change);
 		require(c.change.listen_prefix.addr.family == IP_NONE || change_prefix_is_good(&c.change.listen_prefix),
 			"a bad prefix to listen on", "");
 		require((int)c.change.transit < TRANSIT_MODES, "no such transit", "");

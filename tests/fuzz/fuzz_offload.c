@@ -6,8 +6,8 @@
  * super-packet; a plain packet comes out as it went in, its checksum apart.
  *
  * 1: bits 1 and 2 of the next byte switch TCP and UDP on, then packets follow: a byte of flags (bit 0: make the checksums
- * right first), two of length, the bytes. Every packet is in one write, none has overtaken another with the same addresses, protocol and ports, a super-packet can be
- * cut into what it was made of, and taking the writes apart gives the packets back.
+ * right first), two of length, the bytes. Every packet is in one write, none has overtaken another with the same addresses, protocol and ports,
+ * a super-packet can be cut into what it was made of, and taking the writes apart gives the packets back.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -675,13 +675,22 @@ static void with_mac1(struct world *w, struct remote *r, const uint8_t *bytes, s
 	add(w, false, msg, msg_len, from);
 }
 
+/* What the peers' paths carry, and what connections are told of it. */
+static void narrow(struct world *w, uint32_t mtu, int mss_clamp)
+{
+	for (size_t i = 0; i < w->node->peer_count; i++)
+		w->node->peers[i]->data.mtu = mtu;
+	for (size_t i = 0; i < LANES; i++)
+		w->lanes[i]->mss_clamp = mss_clamp;
+}
+
 /* What else happens to a node: the interface, its MTU, routes, configuration. */
 static void control(struct world *w, struct remote *r, const uint8_t *bytes, size_t len)
 {
 	struct change c = { 0 };
 	struct change_peer *p;
 	uint8_t key[KEY_LEN];
-	struct endpoint e;
+	struct path_addr path;
 
 	hand_over(w);
 	if (!len)
@@ -695,16 +704,15 @@ static void control(struct world *w, struct remote *r, const uint8_t *bytes, siz
 		node_set_mtu(w->node, 576 + 16U * (len > 1 ? bytes[1] : 0U));
 		if (len > 2)
 			lane_set_offloads(w->lanes[0], 1 + bytes[2] % 127, bytes[2] & 0x80);
+		if (len > 4)
+			narrow(w, 8U * bytes[3], bytes[4] < 128 ? MSS_CLAMP_OFF : bytes[4] < 192 ? MSS_CLAMP_ON : 8 * bytes[4]);
 		break;
 	case 2:
 	case 3:
-		node_set_endpoint_loop(w->node, r->id.public_key, bytes[0] % 8 == 2);
-		break;
 	case 4:
-		node_forget_local_addresses(w->node);
 		node_uncheck_endpoints(w->node);
-		while (node_next_unchecked(w->node, key, &e))
-			;
+		while (node_next_path(w->node, key, &path))
+			node_set_way(w->node, key, &path, bytes[0] % 8 == 2 ? PATH_LOOPS : PATH_OPEN, bytes[0] & 0x80, 0, w->now);
 		break;
 	default:
 		p = change_add_peer(&c);

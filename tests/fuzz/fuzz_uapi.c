@@ -51,7 +51,8 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	memset(info, 0, sizeof(*info));
 	memcpy(info->public_key, p->public_key, KEY_LEN);
 	memcpy(info->psk, p->psk, KEY_LEN);
-	info->path.remote = p->endpoint;
+	if (p->endpoint_count && p->endpoints[0].count)
+		info->path.remote = p->endpoints[0].v[0];
 	info->keepalive_s = p->keepalive_s;
 	info->handshake_wall_ns = now.wall_ns;
 	return true;
@@ -81,6 +82,15 @@ static void answer_to_request(const char *answer, struct text *request)
 	}
 }
 
+/* A scope's name is lost on the way: a node has none. */
+static bool same_address(const struct change_peer *p, const struct change_peer *q)
+{
+	const struct endpoint *a = change_first_address(p->endpoints, p->endpoint_count);
+	const struct endpoint *b = change_first_address(q->endpoints, q->endpoint_count);
+
+	return a && b ? endpoint_equal(a, b) : !a && !b;
+}
+
 static void check_same(const struct change *a, const struct change *b)
 {
 	require(a->listen_port == b->listen_port && a->fwmark == b->fwmark, "other device");
@@ -91,7 +101,7 @@ static void check_same(const struct change *a, const struct change *b)
 
 		require(memcmp(p->public_key, q->public_key, KEY_LEN) == 0, "other public key");
 		require(memcmp(p->psk, q->psk, KEY_LEN) == 0, "other preshared key");
-		require(endpoint_equal(&p->endpoint, &q->endpoint), "other endpoint");
+		require(same_address(p, q), "other endpoint");
 		require(p->keepalive_s == q->keepalive_s, "other keepalive");
 		require(p->allowed_count == q->allowed_count, "other number of allowed IPs");
 		for (size_t k = 0; k < p->allowed_count; k++)

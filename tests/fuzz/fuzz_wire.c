@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as an inner packet, a mesh control message and an outer datagram. What is looked at lies in memory exactly as long as it says, so that one
- * byte read behind it is seen; what is written must be well-formed, and never an answer to an answer.
+ * Any bytes as an inner packet, a mesh control message and an outer datagram. What is looked at lies in memory exactly as long as it says, so
+ * that one byte read behind it is seen; what is written must be well-formed, and never an answer to an answer.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,9 +13,11 @@
 #include "base/bytes.h"
 #include "wire/ecn.h"
 #include "wire/flow_key.h"
+#include "wire/fragment.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
 #include "wire/mesh.h"
+#include "wire/mss.h"
 #include "wire/wg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -186,6 +188,43 @@ static void check_mesh_kind(unsigned int kind, const uint8_t *msg, size_t len)
 	require(n <= len && n == again && !memcmp(once, twice, n), "another mesh message");
 }
 
+/* The same of those about paths. Addresses that were left out are not written, so there may be less. */
+static void check_path_kind(unsigned int kind, const uint8_t *msg, size_t len)
+{
+	uint8_t once[MESH_MESSAGE_MAX], twice[MESH_MESSAGE_MAX];
+	struct mesh_path_probe probe;
+	struct mesh_path_reply reply;
+	struct mesh_path_report report;
+	struct mesh_addresses addresses;
+	size_t n = 0, again = 0;
+
+	if (mesh_path_probe_read(&probe, msg, len)) {
+		require(kind == MESH_PATH_PROBE && probe.path, "a path probe of another kind");
+		n = mesh_path_probe_write(once, &probe);
+		require(mesh_path_probe_read(&probe, once, n), "a path probe refused");
+		again = mesh_path_probe_write(twice, &probe);
+	}
+	if (mesh_path_reply_read(&reply, msg, len)) {
+		require(kind == MESH_PATH_REPLY && reply.path, "a path reply of another kind");
+		n = mesh_path_reply_write(once, &reply);
+		require(mesh_path_reply_read(&reply, once, n), "a path reply refused");
+		again = mesh_path_reply_write(twice, &reply);
+	}
+	if (mesh_path_report_read(&report, msg, len)) {
+		require(kind == MESH_PATH_REPORT && report.count && report.count <= MESH_PATH_ENTRIES_MAX, "a path report of another kind");
+		n = mesh_path_report_write(once, &report);
+		require(mesh_path_report_read(&report, once, n), "a path report refused");
+		again = mesh_path_report_write(twice, &report);
+	}
+	if (mesh_addresses_read(&addresses, msg, len)) {
+		require(kind == MESH_ADDRESSES && addresses.count <= MESH_ADDRESSES_MAX, "addresses of another kind");
+		n = mesh_addresses_write(once, &addresses);
+		require(mesh_addresses_read(&addresses, once, n), "addresses refused");
+		again = mesh_addresses_write(twice, &addresses);
+	}
+	require(n <= len && n == again && !memcmp(once, twice, n), "another mesh message about paths");
+}
+
 /* A plaintext is a packet or a mesh message, not both. */
 static void check_mesh(const uint8_t *msg, size_t len)
 {
@@ -195,6 +234,7 @@ static void check_mesh(const uint8_t *msg, size_t len)
 	require(kind < 16, "a kind of its own");
 	require(!kind || !ip_view(&v, msg, len), "a mesh message that is a packet");
 	check_mesh_kind(kind, msg, len);
+	check_path_kind(kind, msg, len);
 }
 
 /* Any codepoint into a packet: nothing else changes, the checksum stays as right or wrong as it was, and so does the flow. */
@@ -235,6 +275,59 @@ static void check_flow(const struct ip_view *v, const uint8_t *p, size_t len)
 	check_ecn(v, p, key);
 }
 
+/* Fragments are whole, fit, and have the payload of the packet between them. */
+static void check_fragments(const uint8_t *p, size_t size, uint32_t mtu)
+{
+	uint8_t *copy = malloc(size ? size : 1), *one;
+	uint32_t len, count = 0;
+	struct fragment f;
+	struct ip_view v;
+	size_t at;
+
+	require(copy, "no memory");
+	if (size)
+		memcpy(copy, p, size);
+	if (!fragment_begin(&f, copy, size, mtu)) {
+		require(!size || memcmp(copy, p, size) == 0, "not cut, and yet changed");
+		free(copy);
+		return;
+	}
+	at = f.header_len;
+	for (; fragment_next(&f, &one, &len); count++) {
+		require(one >= copy && one + len <= copy + size && len <= mtu, "a fragment outside");
+		require(ip_view(&v, one, len) && v.len == len && checksum(0, one, v.header_len) == 0, "a fragment that is none");
+		require(memcmp(one + v.header_len, p + at, len - v.header_len) == 0, "payload has changed");
+		at += len - v.header_len;
+		require(!(get_be16(one + 6) & 0x2000) == (at == f.len && !(get_be16(p + 6) & 0x2000)), "more fragments or not");
+	}
+	require(at == f.len && (mtu < 68 || count <= fragment_count_max(f.len, mtu)), "payload is missing");
+	free(copy);
+}
+
+/* A clamp changes an option and its checksum, which is as right or wrong as before. */
+static void check_clamp(const uint8_t *p, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1);
+	struct ip_view v;
+	size_t changed = 0;
+
+	require(copy, "no memory");
+	if (size)
+		memcpy(copy, p, size);
+	if (mss_clamp(copy, size, 1000, false)) {
+		require(ip_view(&v, p, size) && v.proto == IP_PROTO_TCP, "clamped what is no TCP");
+		require(checksum(0, p + v.header_len, v.len - v.header_len) % 0xffff ==
+			checksum(0, copy + v.header_len, v.len - v.header_len) % 0xffff, "another checksum");
+		require(!mss_clamp(copy, size, 1000, false), "clamped twice");
+	} else {
+		require(!size || memcmp(copy, p, size) == 0, "not clamped, and yet changed");
+	}
+	for (size_t i = 0; i < size; i++)
+		changed += copy[i] != p[i];
+	require(changed <= 4, "too much was changed");
+	free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum icmp_error errors[] = { ICMP_NO_ROUTE, ICMP_NO_ENDPOINT, ICMP_TOO_BIG };
@@ -251,6 +344,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		check_error(errors[i], mtu, exact, size);
+	check_fragments(exact, size, mtu);
+	check_fragments(exact, size, 68);
+	check_clamp(exact, size);
 	check_mesh(exact, size);
 	check_message(exact, size);
 	free(exact);

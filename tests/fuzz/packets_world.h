@@ -109,9 +109,9 @@ static inline void befriend(struct change *c, const struct remote *r, size_t i)
 
 	require(p, "no memory");
 	memcpy(p->public_key, r->id.public_key, KEY_LEN);
-	p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_BABEL;
+	p->bits = CHANGE_PEER_KEEPALIVE | CHANGE_PEER_BABEL;
 	p->babel = i == 0;
-	p->endpoint = *address((unsigned int)i);
+	require(change_add_address(p, address((unsigned int)i)), "no memory");
 	p->keepalive_s = i ? 25 : 0;
 	for (size_t k = 0; k < 3; k++) {
 		struct ip_prefix prefix = { 0 };

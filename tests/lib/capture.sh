@@ -20,6 +20,9 @@ capture_end() {
 	python3 "$HERE/lib/pcap.py" "$WORK/$1.pcap" >"$WORK/$1.txt"
 }
 
+# no_control NAME: without what goes on the control sub-session, whose probes take any path, of any length: the index ends in seven ones.
+no_control() { awk '!($9 == 17 && $10 == 4 && $11 ~ /[7f]f$/)' "$WORK/$1.txt"; }
+
 # tuples NAME BYTES [SOURCE-ADDRESS]: the different UDP 5-tuples, with flow label, that carry at least so many bytes:
 # "source sport destination dport label bytes".
 tuples() {

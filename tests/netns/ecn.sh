@@ -196,7 +196,7 @@ dscp() {
 		capture r ra dscp 'udp and (src net 10.9.1.1 or src net fd09:1::1)'
 		in_ns a ping -n -q -i 0.05 -c 3 -s 300 -Q 0x2a 10.8.0.2 >/dev/null
 		capture_end dscp
-		awk '$8 > 300 { print $6 }' "$WORK/dscp.txt" | sort -u
+		no_control dscp | awk '$8 > 300 { print $6 }' | sort -u
 	done
 }
 marks ""

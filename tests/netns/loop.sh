@@ -6,6 +6,8 @@
 . "$(dirname "$0")/../lib/netns.sh"
 
 pair_stage
+# The only path there is: any other would be taken.
+ip_ns a address del fd09::1/64 dev ea
 pair_conf 4
 meshd_up a wga >/dev/null 2>&1 && meshd_up b wgb >/dev/null 2>&1
 check "a session, as long as the route is right" reach a 192.168.9.2

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random worlds. A topology is a connected skeleton (line, ring, star, tree, grid, or LANs in a row) and some links across; trouble comes at random times,
- * about as often as the routing protocol says hello. In calm weather the last faults either stay as they are or go away, and
+ * Random worlds. A topology is a connected skeleton (line, ring, star, tree, grid, or LANs in a row) and some links across; trouble comes at
+ * random times, about as often as the routing protocol says hello. In calm weather the last faults either stay as they are or go away, and
  * the outcome is compared with what the topology says (babel_settled.c).
  */
 #include "babel_chaos.h"

@@ -83,6 +83,83 @@ static void inner_address(size_t i, struct ip_prefix *v6, struct ip_prefix *v4)
 	*v4 = (struct ip_prefix){ .addr = { IP_V4, { 10, 9, 0, (uint8_t)(i + 1) } }, .len = 32 };
 }
 
+static const struct ip_addr *address_of(const struct sim_node *n, size_t address)
+{
+	return address ? &n->more[address - 1] : &n->endpoint.addr;
+}
+
+/* What the node hears of its addresses: each is an interface's. */
+static void tell_locals(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	struct path_local v[SIM_ADDRESSES_MAX];
+	size_t count = 0;
+
+	if (n->address_count < 2)
+		return;
+	for (size_t k = 0; k < n->address_count; k++)
+		if (!n->gone[k])
+			v[count++] = (struct path_local){ .addr = *address_of(n, k), .ifindex = (uint32_t)k + 2, .terms = n->terms[k] };
+	node_set_locals(n->node, v, count, instant_of(s, i));
+	n->wake_us = s->now_us;
+}
+
+size_t sim_add_address(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	size_t address = n->address_count++;
+
+	assert(address < SIM_ADDRESSES_MAX);
+	n->more[address - 1] = (struct ip_addr){ IP_V4, { 203, 0, (uint8_t)(112 + address), (uint8_t)(i + 1) } };
+	tell_locals(s, i);
+	return address;
+}
+
+void sim_set_address(struct sim *s, size_t i, size_t address, bool there)
+{
+	s->nodes[i].gone[address] = !there;
+	tell_locals(s, i);
+}
+
+struct endpoint sim_address(const struct sim *s, size_t i, size_t address)
+{
+	return address ? (struct endpoint){ .addr = s->nodes[i].more[address - 1], .port = SIM_PORT } : sim_outside(s, i);
+}
+
+void sim_set_way_out(struct sim *s, size_t a, size_t a_address, size_t b, size_t b_address, const struct sim_link *link)
+{
+	size_t k;
+
+	for (k = 0; k < s->way_count; k++)
+		if (s->ways[k].a == a && s->ways[k].a_address == a_address && s->ways[k].b == b && s->ways[k].b_address == b_address)
+			break;
+	assert(k < SIM_WAYS_MAX);
+	s->ways[k] = (struct sim_way){ .a = a, .a_address = a_address, .b = b, .b_address = b_address, .link = *link };
+	if (k == s->way_count)
+		s->way_count++;
+}
+
+void sim_set_way(struct sim *s, size_t a, size_t a_address, size_t b, size_t b_address, const struct sim_link *link)
+{
+	sim_set_way_out(s, a, a_address, b, b_address, link);
+	sim_set_way_out(s, b, b_address, a, a_address, link);
+}
+
+/* What the kernel would do: the first address it has of the family, and no way leads astray unless the test says so. */
+static void answer_ways(struct sim *s, size_t i)
+{
+	struct sim_node *n = &s->nodes[i];
+	uint8_t key[KEY_LEN];
+	struct path_addr path;
+	size_t first = 0;
+
+	while (first + 1 < n->address_count && n->gone[first])
+		first++;
+	while (node_next_path(n->node, key, &path))
+		node_set_way(n->node, key, &path, s->astray && s->astray(i, &path) ? PATH_LOOPS : PATH_OPEN,
+			     path.local.family == IP_NONE || ip_addr_equal(&path.local, address_of(n, first)), 1500, instant_of(s, i));
+}
+
 static void start_node(struct sim *s, size_t i)
 {
 	struct sim_node *n = &s->nodes[i];
@@ -100,6 +177,7 @@ static void start_node(struct sim *s, size_t i)
 		lane_set_offloads(node_lane(n->node, l), 1 + (uint32_t)sim_random(&n->random, 63), true);
 	node_set_mtu(n->node, 1420);
 	node_set_up(n->node, true, instant_of(s, i));
+	tell_locals(s, i);
 	n->wake_us = s->now_us;
 }
 
@@ -115,6 +193,7 @@ size_t sim_add_node(struct sim *s)
 	n->lanes = s->lanes;
 	n->flow_sessions = s->flow_sessions;
 	n->ports_max = SUB_SESSIONS_MAX;
+	n->address_count = 1;
 	key_generate(&rng, n->private_key);
 	key_public(n->public_key, n->private_key);
 	start_node(s, i);
@@ -163,6 +242,13 @@ void sim_set_flow_sessions(struct sim *s, size_t i, uint8_t sessions)
 	s->nodes[i].wake_us = s->now_us;
 }
 
+static void add_endpoint(const struct sim *s, struct change_peer *p, size_t b)
+{
+	struct endpoint there = sim_outside(s, b);
+
+	assert(change_add_address(p, &there));
+}
+
 void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_t *psk, uint16_t keepalive_s)
 {
 	struct ip_prefix v6, v4;
@@ -177,12 +263,28 @@ void sim_add_peer(struct sim *s, size_t a, size_t b, bool endpoint, const uint8_
 		p->bits |= CHANGE_PEER_PSK;
 		memcpy(p->psk, psk, KEY_LEN);
 	}
-	if (endpoint) {
-		p->bits |= CHANGE_PEER_ENDPOINT;
-		p->endpoint = sim_outside(s, b);
-	}
+	if (endpoint)
+		add_endpoint(s, p, b);
 	inner_address(b, &v6, &v4);
 	assert(change_add_allowed(p, &v6, false) && change_add_allowed(p, &v4, false));
+	assert(!node_apply(s->nodes[a].node, &c, instant_of(s, a)));
+	s->nodes[a].wake_us = s->now_us;
+	change_done(&c);
+}
+
+void sim_set_endpoints(struct sim *s, size_t a, size_t b)
+{
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+
+	assert(p);
+	memcpy(p->public_key, s->nodes[b].public_key, KEY_LEN);
+	p->bits = 0;
+	for (size_t k = 0; k < s->nodes[b].address_count; k++) {
+		struct endpoint there = sim_address(s, b, k);
+
+		assert(change_add_address(p, &there));
+	}
 	assert(!node_apply(s->nodes[a].node, &c, instant_of(s, a)));
 	s->nodes[a].wake_us = s->now_us;
 	change_done(&c);
@@ -214,7 +316,7 @@ static void change_babel_peer(struct sim *s, size_t a, size_t b, unsigned int bi
 	assert(p);
 	memcpy(p->public_key, s->nodes[b].public_key, KEY_LEN);
 	p->bits = bits;
-	p->endpoint = sim_outside(s, b);
+	add_endpoint(s, p, b);
 	p->babel = p->allowed_auto = true;
 	assert(!node_apply(s->nodes[a].node, &c, instant_of(s, a)));
 	s->nodes[a].wake_us = s->now_us;
@@ -223,8 +325,8 @@ static void change_babel_peer(struct sim *s, size_t a, size_t b, unsigned int bi
 
 void sim_link_babel(struct sim *s, size_t a, size_t b)
 {
-	change_babel_peer(s, a, b, CHANGE_PEER_ENDPOINT | CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO);
-	change_babel_peer(s, b, a, CHANGE_PEER_ENDPOINT | CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO);
+	change_babel_peer(s, a, b, CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO);
+	change_babel_peer(s, b, a, CHANGE_PEER_BABEL | CHANGE_PEER_ALLOWED_AUTO);
 }
 
 void sim_unlink(struct sim *s, size_t a, size_t b)
@@ -380,23 +482,41 @@ static void plain_in(struct sim *s, const struct sim_node *n, uint8_t *msg, size
 	}
 }
 
-/* Which node's an address outside is, or node_count. */
-static size_t node_at(const struct sim *s, const struct endpoint *to)
+/* Which node's an address outside is, or node_count; and which of its addresses. */
+static size_t node_at(const struct sim *s, const struct endpoint *to, size_t *address)
 {
-	size_t i;
+	for (size_t i = 0; i < s->node_count; i++)
+		for (*address = 0; *address < s->nodes[i].address_count; ++*address) {
+			struct endpoint outside = sim_address(s, i, *address);
 
-	for (i = 0; i < s->node_count; i++) {
-		struct endpoint outside = sim_outside(s, i);
-
-		if (ip_addr_equal(&outside.addr, &to->addr))
-			break;
-	}
-	return i;
+			if (ip_addr_equal(&outside.addr, &to->addr))
+				return i;
+		}
+	return s->node_count;
 }
 
-static void link_send(struct sim *s, size_t from, size_t to, const struct sim_dgram *d)
+/* By which of its addresses a node sends: the one that is said, or the first it has. address_count: it does not have it. */
+static size_t leaves_by(const struct sim_node *n, const struct ip_addr *local)
 {
-	const struct sim_link *l = &s->links[from][to];
+	/* One alone may have become another. */
+	if (n->address_count < 2)
+		return 0;
+	for (size_t k = 0; k < n->address_count; k++)
+		if (!n->gone[k] && (local->family == IP_NONE || ip_addr_equal(local, address_of(n, k))))
+			return k;
+	return n->address_count;
+}
+
+static const struct sim_link *way_between(const struct sim *s, size_t a, size_t a_address, size_t b, size_t b_address)
+{
+	for (size_t k = 0; k < s->way_count; k++)
+		if (s->ways[k].a == a && s->ways[k].a_address == a_address && s->ways[k].b == b && s->ways[k].b_address == b_address)
+			return &s->ways[k].link;
+	return &s->links[a][b];
+}
+
+static void link_send(struct sim *s, size_t to, const struct sim_link *l, const struct sim_dgram *d)
+{
 	int copies = 1;
 
 	if (sim_random(&s->random, 1000) < l->duplicate)
@@ -414,12 +534,15 @@ static void link_send(struct sim *s, size_t from, size_t to, const struct sim_dg
 static void wire_send(struct sim *s, size_t from, const struct dgram *d)
 {
 	struct sim_node *n = &s->nodes[from];
-	struct endpoint source = sim_outside(s, from);
-	size_t to = node_at(s, &d->path.remote);
+	size_t to_address = 0, to = node_at(s, &d->path.remote, &to_address), address = leaves_by(n, &d->path.local);
+	struct endpoint source;
 	struct sim_dgram seen;
 
+	if (address == n->address_count)
+		return;
+	source = sim_address(s, from, address);
 	source.port = (uint16_t)(n->endpoint.port + d->port);
-	if (n->nat.kind != SIM_NAT_NONE)
+	if (n->nat.kind != SIM_NAT_NONE && !address)
 		source.port = nat_out(&n->nat, source.port, &d->path.remote, s->now_us);
 	if (n->plain && to < s->node_count)
 		plain_out(s, n, s->nodes[to].public_key, d->data, d->len);
@@ -429,7 +552,7 @@ static void wire_send(struct sim *s, size_t from, const struct dgram *d)
 	if (s->on_dgram)
 		s->on_dgram(s, from, &seen);
 	if (to < s->node_count && source.port)
-		link_send(s, from, to, &seen);
+		link_send(s, to, way_between(s, from, address, to, to_address), &seen);
 }
 
 /*
@@ -541,12 +664,16 @@ static void turn(struct sim *s, size_t i)
 	struct dgram *dgrams;
 	size_t count;
 	int64_t shaper_us;
+	unsigned int effects;
 
 	node_turn(n->node, instant_of(s, i));
 	while (node_next_route(n->node, &route))
 		n->routes_changed++;
-	if (node_effects(n->node) & NODE_EFFECT_PORTS)
+	effects = node_effects(n->node);
+	if (effects & NODE_EFFECT_PORTS)
 		give_ports(s, i);
+	if (effects & NODE_EFFECT_ENDPOINTS)
+		answer_ways(s, i);
 	count = node_out(n->node, &dgrams);
 	for (size_t j = 0; j < count; j++)
 		wire_send(s, i, &dgrams[j]);
@@ -562,14 +689,14 @@ static void turn(struct sim *s, size_t i)
 static int socket_of(struct sim *s, const struct sim_event *e)
 {
 	struct sim_node *n = &s->nodes[e->to];
-	struct endpoint outside = sim_outside(s, e->to);
 	unsigned int port = e->target.port;
+	size_t address = 0;
 
 	if (e->inside)
 		return 0;
-	if (!ip_addr_equal(&outside.addr, &e->target.addr))
+	if (node_at(s, &e->target, &address) != e->to || n->gone[address])
 		return -1;
-	if (n->nat.kind != SIM_NAT_NONE)
+	if (n->nat.kind != SIM_NAT_NONE && !address)
 		port = nat_in(&n->nat, e->target.port, &e->source, s->now_us);
 	if (port < n->endpoint.port || port > n->endpoint.port + n->ports_max)
 		return -1;
@@ -586,9 +713,14 @@ static void arrive(struct sim *s, struct sim_event *e)
 	};
 	int socket = socket_of(s, e);
 	unsigned int lane;
+	size_t address = 0;
 
 	if (socket < 0)
 		return;
+	if (n->address_count > 1 && !e->inside && node_at(s, &e->target, &address) == e->to) {
+		d.path.local = *address_of(n, address);
+		d.path.ifindex = (uint32_t)address + 2;
+	}
 	d.port = (uint8_t)socket;
 	s->arriving = dgram_of(&e->source, &e->target, d.data, d.len);
 	if (n->plain)
@@ -729,6 +861,16 @@ struct peer_info sim_peer(struct sim *s, size_t a, size_t b)
 			return info;
 	assert(false && "no such peer");
 	return info;
+}
+
+const struct path_set *sim_paths(struct sim *s, size_t a, size_t b)
+{
+	struct peer_info info;
+
+	for (size_t i = 0; node_peer(s->nodes[a].node, i, instant_of(s, a), &info); i++)
+		if (!memcmp(info.public_key, s->nodes[b].public_key, KEY_LEN))
+			return node_paths(s->nodes[a].node, i);
+	return NULL;
 }
 
 uint64_t sim_drops(struct sim *s, size_t i, enum drop_reason reason)

@@ -19,7 +19,8 @@
  * and a run is repeated exactly by its seed. One event at a time: the earliest arrival, node deadline or script
  * line is taken, the clock jumps there, that one thing is done.
  *
- * A node's sockets are at one address: the listen port, and behind it P_1, P_2... It may be behind a NAT of its own.
+ * A node's sockets are at its address: the listen port, and behind it P_1, P_2... It may be behind a NAT of its own. It may have more addresses,
+ * each an uplink: then it knows which it has, packets leave by the one that is said, and every pair of two nodes' addresses is a way of its own.
  */
 
 enum {
@@ -27,6 +28,8 @@ enum {
 	SIM_DGRAM_MAX = 2048,
 	SIM_PORT = 51820,
 	SIM_DRAIN_BYTES = 16384,	/* asked of a lane at once */
+	SIM_ADDRESSES_MAX = 4,		/* of a node */
+	SIM_WAYS_MAX = 64,		/* pairs of addresses that differ from the nodes' link */
 };
 
 /* What a link does to datagrams, in one direction. All zero: perfect and immediate. Probabilities in 1/1000. */
@@ -51,7 +54,11 @@ struct sim_seen {
 struct sim_node {
 	struct node *node;
 	struct endpoint endpoint;	/* where it is now, as it sees it itself */
-	struct sim_nat nat;
+	struct sim_nat nat;		/* of its first address */
+	struct ip_addr more[SIM_ADDRESSES_MAX - 1];	/* its other addresses */
+	size_t address_count;		/* all of them; 1 at first, and the kernel chooses */
+	bool gone[SIM_ADDRESSES_MAX];	/* it does not have them now */
+	struct path_terms terms[SIM_ADDRESSES_MAX];
 	unsigned int lanes;
 	uint8_t flow_sessions;		/* as it is started; see sim_set_flow_sessions() */
 	unsigned int ports_max;		/* sockets for sub-sessions it can have; 126 at first */
@@ -77,6 +84,12 @@ struct sim_dgram {
 	bool control;			/* a mesh control message, as can be told from its length and number */
 };
 
+/* What is between two addresses, in one direction. */
+struct sim_way {
+	size_t a, a_address, b, b_address;
+	struct sim_link link;
+};
+
 struct sim {
 	struct sim_stream random;
 	int64_t now_us, wall_ns;	/* virtual */
@@ -87,6 +100,8 @@ struct sim {
 	uint64_t handed_over, strays;	/* packets and messages that went from lane to lane */
 	struct sim_dgram arriving;	/* the datagram whose packet on_packet() is called for */
 	struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX];
+	struct sim_way ways[SIM_WAYS_MAX];	/* these go before 'links' */
+	size_t way_count;
 	struct sim_event *events;	/* sorted by time, then by order of making */
 	size_t in_flight;
 	uint64_t trace;			/* a hash over everything that was sent: equal seeds, equal traces */
@@ -94,6 +109,8 @@ struct sim {
 	void (*on_packet)(struct sim *s, size_t node, const uint8_t *packet, size_t len);
 	/* Called for each datagram a node sends, before the link has its way. May be NULL. */
 	void (*on_dgram)(struct sim *s, size_t from, const struct sim_dgram *d);
+	/* Whether a way of the node leads into its own mesh. NULL: none does. */
+	bool (*astray)(size_t node, const struct path_addr *path);
 	void *ctx;
 };
 
@@ -110,6 +127,25 @@ void sim_restart_node(struct sim *s, size_t i, bool with_stamp);
  * Put node i behind a NAT, at an address of its own; its peers must be added afterwards. Mappings live 30 s.
  */
 void sim_add_nat(struct sim *s, size_t i, enum sim_nat_kind kind);
+
+/* One more address for node i: returns which. From then on the node knows its addresses. Restarted, it has them still. */
+size_t sim_add_address(struct sim *s, size_t i);
+
+/* All addresses of b become the endpoints of that peer at a. */
+void sim_set_endpoints(struct sim *s, size_t a, size_t b);
+
+/* Take an address away from the node, or give it back. */
+void sim_set_address(struct sim *s, size_t i, size_t address, bool there);
+
+/* Where its k-th address is. */
+struct endpoint sim_address(const struct sim *s, size_t i, size_t address);
+
+/* Between two addresses, one direction; both by sim_set_way(). */
+void sim_set_way_out(struct sim *s, size_t a, size_t a_address, size_t b, size_t b_address, const struct sim_link *link);
+void sim_set_way(struct sim *s, size_t a, size_t a_address, size_t b, size_t b_address, const struct sim_link *link);
+
+/* The paths of b at a. */
+const struct path_set *sim_paths(struct sim *s, size_t a, size_t b);
 
 /* Where node i is for others. */
 struct endpoint sim_outside(const struct sim *s, size_t i);

@@ -514,7 +514,7 @@ static void a_side_moves(void **state)
 					assert_true(watch.to[to][i].gap_us <= SECONDS(ways == into ? 16 : 2));
 					assert_int_not_equal(watch.to[to][i].number, 0);
 				}
-			check_watch(&s, "moved", 10, 120);
+			check_watch(&s, "moved", 12, 120);
 			check_silence(&s);
 			sim_done(&s);
 		}

@@ -42,13 +42,20 @@ void watch_packet(struct sim *s, size_t node, const uint8_t *packet, size_t len)
 	f->last_us = s->now_us;
 }
 
+/* Probes of paths, padded or not, and replies, by their length; requests to open, as long as a probe, are few. */
+static bool is_of_paths(const struct sim_dgram *d)
+{
+	return d->number == SUB_SESSION_CONTROL &&
+	       (d->len == 32 + MESH_PATH_PROBE_LEN || d->len == 32 + 64 || d->len > 32 + MESH_MESSAGE_MAX);
+}
+
 void watch_dgram(struct sim *s, size_t from, const struct sim_dgram *d)
 {
 	struct watch *w = s->ctx;
 	int64_t second = s->now_us / US_PER_S;
 
 	(void)from;
-	if (!d->control)
+	if (!d->control || is_of_paths(d))
 		return;
 	w->controls++;
 	if (second != w->second)
@@ -187,11 +194,13 @@ unsigned int sharing(const struct watch *w, size_t node)
 	return n;
 }
 
+/* Reports about paths look like those about sub-sessions: there is one from each side every PATH_REPORT_MS. */
 double rate(const struct sim *s)
 {
 	const struct watch *w = s->ctx;
+	double all = (double)w->controls * US_PER_S / (double)(s->now_us - w->start_us + 1), paths = 2 * 1000.0 / PATH_REPORT_MS;
 
-	return (double)w->controls * US_PER_S / (double)(s->now_us - w->start_us + 1);
+	return all > paths ? all - paths : 0;
 }
 
 void show(const struct sim *s, const char *what)

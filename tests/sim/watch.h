@@ -39,7 +39,7 @@ struct watch {
 	uint64_t seed;
 	struct flow_seen to[2][FLOWS];	/* the node they go to */
 	uint64_t doubles;
-	uint64_t controls, controls_peak;	/* sent by both; the most in one second */
+	uint64_t controls, controls_peak;	/* sent by both, but probes of paths; the most in one second */
 	int64_t start_us, second;
 	uint64_t in_second;
 };
@@ -85,7 +85,7 @@ unsigned int on_own(const struct watch *w, size_t node);
 /* How many flows to 'node' have the tuple of an earlier one. */
 unsigned int sharing(const struct watch *w, size_t node);
 
-/* Messages a second, on average, of both nodes. */
+/* Messages a second, on average, of both nodes; those about paths aside. */
 double rate(const struct sim *s);
 
 /* Print all of it, and the seed. */

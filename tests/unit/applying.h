@@ -42,6 +42,15 @@ static inline const uint8_t *public_of(uint8_t id)
 	return keys[id];
 }
 
+/* One endpoint more for a peer of a change. */
+static inline void give_endpoint(struct change_peer *p, const char *address)
+{
+	struct endpoint e;
+
+	assert_true(endpoint_parse(address, &e));
+	assert_true(change_add_address(p, &e));
+}
+
 enum { SELF = 200 };
 
 static inline int setup(void **state)

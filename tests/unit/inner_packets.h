@@ -144,7 +144,8 @@ static inline size_t inner_build(uint8_t *p, const struct inner *s, const uint8_
 		put16(h + 4, (uint32_t)transport);
 		put16(h + 6, 0);
 	}
-	memcpy(p + header, payload, payload_len);
+	if (payload_len)
+		memcpy(p + header, payload, payload_len);
 	sum = naive_pseudo(p, s->proto, transport);
 	if (!partial)
 		sum = 0xffff - naive_add(sum, h, transport);

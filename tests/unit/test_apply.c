@@ -32,12 +32,12 @@ static void peers_in_their_order(void **state)
 
 static void a_peer_as_it_was_said(void **state)
 {
-	struct change_peer *p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME);
+	struct change_peer *p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME);
 	struct peer_info info;
 
 	(void)state;
 	memset(p->psk, 7, KEY_LEN);
-	assert_true(endpoint_parse("[fe80::1%3]:51820", &p->endpoint));
+	give_endpoint(p, "[fe80::1%3]:51820");
 	p->keepalive_s = 25;
 	strcpy(p->name, "north");
 	allow(p, "10.1.2.3/24 fd00::/64 10.0.0.0/8");
@@ -185,15 +185,81 @@ static void links(void **state)
 }
 
 /* The prefix goes with the address it was given with. */
+/* A list in the place of the one before; each of its addresses is known as its own, whichever is in use. */
+static void endpoint_lists(void **state)
+{
+	struct change_peer *p = peer(1, 0);
+	struct peer_info info;
+	struct peer *who;
+	struct endpoint e;
+
+	(void)state;
+	strcpy(change_add_endpoint(p)->name, "h:1");
+	give_endpoint(p, "192.0.2.1:1");
+	p->endpoints[1].terms.cost_ms = 7;
+	give_endpoint(p, "192.0.2.1:2");
+	give_endpoint(p, "[2001:db8::5]:1");
+	p->endpoints[3].prefix_len = 118;
+	apply();
+	info = info_of(1);
+	assert_int_equal(info.endpoint_count, 4);
+	assert_string_equal(info.endpoints[0].name, "h:1");
+	assert_int_equal(info.endpoints[1].terms.cost_ms, 7);
+	assert_int_equal(info.path.remote.addr.bytes[3], 1);
+	assert_int_equal(info.path.remote.port, 1);
+	assert_string_equal(info.endpoint_name, "");
+	who = node_find(n, public_of(1));
+	assert_true(peer_has_prefix(who));
+	assert_true(endpoint_parse("192.0.2.1:2", &e));
+	assert_ptr_equal(peer_endpoint_of(who, &e), &who->endpoints[2]);
+	assert_true(endpoint_parse("192.0.2.1:77", &e));
+	assert_ptr_equal(peer_endpoint_of(who, &e), &who->endpoints[1]);
+	assert_true(endpoint_parse("[2001:db8::9]:1", &e));
+	assert_ptr_equal(peer_endpoint_of(who, &e), &who->endpoints[3]);
+	assert_true(endpoint_parse("192.0.2.9:1", &e));
+	assert_null(peer_endpoint_of(who, &e));
+	/* Unsaid it stays; said to be empty, it is, and the peer is where it was. */
+	peer(1, CHANGE_PEER_KEEPALIVE);
+	apply();
+	assert_int_equal(info_of(1).endpoint_count, 4);
+	peer(1, CHANGE_PEER_ENDPOINTS);
+	apply();
+	info = info_of(1);
+	assert_int_equal(info.endpoint_count, 0);
+	assert_int_equal(info.path.remote.addr.bytes[3], 1);
+	assert_false(peer_has_prefix(node_find(n, public_of(1))));
+}
+
+/* They are the interface's, and wg(8) does not touch them. */
+static void path_settings(void **state)
+{
+	struct node_info info;
+
+	(void)state;
+	node_info(n, &info);
+	assert_int_equal(info.path_spread, PATHS_BEST);
+	assert_int_equal(info.mss_clamp, MSS_CLAMP_OFF);
+	change_links_default(&c);
+	c.path_spread = PATHS_ALL;
+	c.mss_clamp = 1200;
+	apply();
+	peer(1, 0);
+	apply();
+	node_info(n, &info);
+	assert_int_equal(info.path_spread, PATHS_ALL);
+	assert_int_equal(info.mss_clamp, 1200);
+	assert_int_equal(node_lane(n, 0)->mss_clamp, 1200);
+}
+
 static void endpoint_prefix(void **state)
 {
 	struct path_addr roamed = { 0 };
 	struct change_peer *p;
 
 	(void)state;
-	p = peer(1, CHANGE_PEER_ENDPOINT);
-	assert_true(endpoint_parse("[2001:db8::5]:1", &p->endpoint));
-	p->endpoint_prefix_len = 118;
+	p = peer(1, 0);
+	give_endpoint(p, "[2001:db8::5]:1");
+	p->endpoints[0].prefix_len = 118;
 	apply();
 	assert_int_equal(info_of(1).endpoint_prefix_len, 118);
 	assert_true(endpoint_parse("[2001:db8::6]:1", &roamed.remote));
@@ -202,8 +268,8 @@ static void endpoint_prefix(void **state)
 	assert_true(endpoint_parse("[2001:db8:1::6]:1", &roamed.remote));
 	lane_set_path(&n->lanes[0], node_find(n, public_of(1))->data.links, &roamed);
 	assert_int_equal(info_of(1).endpoint_prefix_len, 0);
-	p = peer(1, CHANGE_PEER_ENDPOINT);
-	assert_true(endpoint_parse("[2001:db8::5]:1", &p->endpoint));
+	p = peer(1, 0);
+	give_endpoint(p, "[2001:db8::5]:1");
 	apply();
 	assert_int_equal(info_of(1).endpoint_prefix_len, 0);
 }
@@ -267,14 +333,14 @@ static void made_and_removed_at_once(void **state)
 /* Removed and made again in one change is a new peer: nothing of the old one is left. */
 static void removed_and_made_again(void **state)
 {
-	struct change_peer *p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_ENDPOINT);
+	struct change_peer *p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_NAME | CHANGE_PEER_KEEPALIVE);
 	struct peer_info info;
 
 	(void)state;
 	memset(p->psk, 7, KEY_LEN);
 	strcpy(p->name, "old");
 	p->keepalive_s = 25;
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	give_endpoint(p, "192.0.2.1:1");
 	allow(p, "10.0.1.0/24");
 	peer(2, 0);
 	apply();
@@ -322,11 +388,11 @@ static void replace_peers(void **state)
 
 	(void)state;
 	for (uint8_t id = 1; id <= 4; id++) {
-		p = peer(id, CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME | CHANGE_PEER_ENDPOINT);
+		p = peer(id, CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME);
 		p->psk[0] = id;
 		p->keepalive_s = id;
 		p->name[0] = (char)('a' + id);
-		assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+		give_endpoint(p, "192.0.2.1:1");
 	}
 	allow(&c.peers[0], "10.0.1.0/24");
 	allow(&c.peers[1], "10.0.2.0/24");
@@ -526,6 +592,8 @@ int main(void)
 		with_node(routing_settings),
 		with_node(each_alone),
 		with_node(links),
+		with_node(endpoint_lists),
+		with_node(path_settings),
 		with_node(endpoint_prefix),
 		with_node(update_only),
 		with_node(the_same_key_twice),

@@ -12,8 +12,8 @@ static void effects(void **state)
 	apply();
 	assert_int_equal(node_effects(n), NODE_EFFECT_ALLOWED);
 	assert_int_equal(node_effects(n), 0);
-	p = peer(1, CHANGE_PEER_ENDPOINT);
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	p = peer(1, 0);
+	give_endpoint(p, "192.0.2.1:1");
 	apply();
 	assert_int_equal(node_effects(n) & NODE_EFFECT_ENDPOINTS, NODE_EFFECT_ENDPOINTS);
 }
@@ -36,10 +36,10 @@ static void sessions_survive(void **state)
 	c.bits = CHANGE_LISTEN_PORT | CHANGE_FWMARK | CHANGE_PRIVATE_KEY;
 	memcpy(c.private_key, private_of(SELF), KEY_LEN);	/* the key it has already */
 	peer(3, 0);
-	p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_ENDPOINT | CHANGE_PEER_REPLACE_ALLOWED);
+	p = peer(1, CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_REPLACE_ALLOWED);
 	p->psk[0] = 1;
 	p->keepalive_s = 1;
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	give_endpoint(p, "192.0.2.1:1");
 	apply();
 	peer(2, 0);
 	apply();
@@ -124,11 +124,11 @@ static void a_new_private_key(void **state)
 static void a_new_private_key_may_initiate_at_once(void **state)
 {
 	struct instant later = now;
-	struct change_peer *p = peer(1, CHANGE_PEER_ENDPOINT);
+	struct change_peer *p = peer(1, 0);
 	struct dgram *out;
 
 	(void)state;
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	give_endpoint(p, "192.0.2.1:1");
 	apply();
 	node_set_up(n, true, now);
 	peer_initiate(n, node_find(n, public_of(1)), now);
@@ -183,39 +183,40 @@ static void nobody_is_his_own_peer(void **state)
 
 static void endpoints(void **state)
 {
-	struct change_peer *p = peer(1, CHANGE_PEER_ENDPOINT_NAME);
+	struct change_peer *p = peer(1, 0);
 	uint8_t key[KEY_LEN];
-	struct endpoint e;
+	struct path_addr path;
 
 	(void)state;
 	/* A name alone: kept, nothing to reach yet. */
-	strcpy(p->endpoint_name, "vpn.example.org:51820");
+	strcpy(change_add_endpoint(p)->name, "vpn.example.org:51820");
 	apply();
 	assert_string_equal(info_of(1).endpoint_name, "vpn.example.org:51820");
 	assert_int_equal(info_of(1).path.remote.addr.family, IP_NONE);
-	assert_false(node_next_unchecked(n, key, &e));
+	assert_false(node_next_path(n, key, &path));
 	/* Resolved: both. */
-	p = peer(1, CHANGE_PEER_ENDPOINT | CHANGE_PEER_ENDPOINT_NAME | CHANGE_PEER_UPDATE_ONLY);
-	strcpy(p->endpoint_name, "vpn.example.org:51820");
-	assert_true(endpoint_parse("192.0.2.1:51820", &p->endpoint));
+	p = peer(1, CHANGE_PEER_UPDATE_ONLY);
+	give_endpoint(p, "192.0.2.1:51820");
+	strcpy(p->endpoints[0].name, "vpn.example.org:51820");
 	apply();
 	assert_string_equal(info_of(1).endpoint_name, "vpn.example.org:51820");
 	assert_int_equal(info_of(1).path.remote.port, 51820);
-	assert_true(node_next_unchecked(n, key, &e));
+	assert_true(node_next_path(n, key, &path));
 	assert_memory_equal(key, public_of(1), KEY_LEN);
-	assert_int_equal(e.port, 51820);
-	assert_false(node_next_unchecked(n, key, &e));
+	assert_int_equal(path.remote.port, 51820);
+	node_set_way(n, key, &path, PATH_OPEN, true, 0, now);
+	assert_false(node_next_path(n, key, &path));
 	/* An address in its place: the name is gone. */
-	p = peer(1, CHANGE_PEER_ENDPOINT);
-	assert_true(endpoint_parse("192.0.2.2:1", &p->endpoint));
+	p = peer(1, 0);
+	give_endpoint(p, "192.0.2.2:1");
 	apply();
 	assert_string_equal(info_of(1).endpoint_name, "");
 	assert_int_equal(info_of(1).path.remote.addr.bytes[3], 2);
 	/* A new endpoint means the local address is the kernel's choice again. */
 	peer_link(node_find(n, public_of(1)))->path.ifindex = 4;
 	peer_link(node_find(n, public_of(1)))->path.local.family = IP_V4;
-	p = peer(1, CHANGE_PEER_ENDPOINT);
-	assert_true(endpoint_parse("192.0.2.2:1", &p->endpoint));
+	p = peer(1, 0);
+	give_endpoint(p, "192.0.2.2:1");
 	apply();
 	assert_int_equal(info_of(1).path.ifindex, 0);
 	assert_int_equal(info_of(1).path.local.family, IP_NONE);
@@ -223,23 +224,24 @@ static void endpoints(void **state)
 
 static void looping_endpoints(void **state)
 {
-	struct change_peer *p = peer(1, CHANGE_PEER_ENDPOINT);
+	struct change_peer *p = peer(1, 0);
 	uint8_t key[KEY_LEN];
-	struct endpoint e;
+	struct path_addr path;
 
 	(void)state;
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	give_endpoint(p, "192.0.2.1:1");
 	apply();
-	node_set_endpoint_loop(n, public_of(1), true);
-	node_set_endpoint_loop(n, public_of(9), true);		/* nobody: fine */
+	assert_true(node_next_path(n, key, &path));
+	assert_memory_equal(key, public_of(1), KEY_LEN);
+	node_set_way(n, key, &path, PATH_LOOPS, true, 0, now);
+	node_set_way(n, public_of(9), &path, PATH_LOOPS, true, 0, now);		/* nobody: fine */
 	assert_true(info_of(1).endpoint_loops);
-	assert_true(node_next_unchecked(n, key, &e));
-	assert_false(node_next_unchecked(n, key, &e));
+	assert_false(node_next_path(n, key, &path));
 	node_effects(n);
 	node_uncheck_endpoints(n);
 	assert_int_equal(node_effects(n), NODE_EFFECT_ENDPOINTS);
-	assert_true(node_next_unchecked(n, key, &e));
-	node_set_endpoint_loop(n, public_of(1), false);
+	assert_true(node_next_path(n, key, &path));
+	node_set_way(n, key, &path, PATH_OPEN, true, 0, now);
 	assert_false(info_of(1).endpoint_loops);
 }
 
@@ -256,11 +258,11 @@ static bool keepalive_wanted(uint8_t id)
 
 static void keepalive_switched_on(void **state)
 {
-	struct change_peer *p = peer(1, CHANGE_PEER_KEEPALIVE | CHANGE_PEER_ENDPOINT);
+	struct change_peer *p = peer(1, CHANGE_PEER_KEEPALIVE);
 
 	(void)state;
 	p->keepalive_s = 25;
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	give_endpoint(p, "192.0.2.1:1");
 	apply();
 	assert_false(keepalive_wanted(1));		/* the interface is down */
 	node_set_up(n, true, now);
@@ -315,12 +317,12 @@ static void settings_of_the_node(void **state)
 /* Packets that waited for a peer go with it. */
 static void removing_a_peer_with_packets_waiting(void **state)
 {
-	struct change_peer *p = peer(1, CHANGE_PEER_ENDPOINT);
+	struct change_peer *p = peer(1, 0);
 	uint8_t room[PACKET_HEADROOM + 20 + PACKET_TAILROOM] = { 0 };
 	struct packet packet = { .data = room + PACKET_HEADROOM, .len = 20 };
 
 	(void)state;
-	assert_true(endpoint_parse("192.0.2.1:1", &p->endpoint));
+	give_endpoint(p, "192.0.2.1:1");
 	allow(p, "0.0.0.0/0");
 	apply();
 	node_set_up(n, true, now);

@@ -152,11 +152,113 @@ static void babel_settings_copies(void **state)
 	assert_memory_equal(&copy, &empty, sizeof(copy));
 }
 
+static struct endpoint there(const char *text)
+{
+	struct endpoint e;
+
+	assert_true(endpoint_parse(text, &e));
+	return e;
+}
+
+static void endpoints_grow(void **state)
+{
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+	struct endpoint e = there("192.0.2.0:1");
+
+	(void)state;
+	assert_null(change_first_address(p->endpoints, p->endpoint_count));
+	assert_int_equal(change_add_endpoint(p)->count, 0);
+	assert_int_equal(p->bits, CHANGE_PEER_ENDPOINTS);
+	for (uint8_t i = 1; i < ENDPOINTS_MAX; i++) {
+		e.addr.bytes[3] = i;
+		assert_true(change_add_address(p, &e));
+	}
+	assert_null(change_add_endpoint(p));
+	assert_false(change_add_address(p, &e));
+	for (uint8_t i = 1; i < ENDPOINTS_MAX; i++)
+		assert_int_equal(p->endpoints[i].v[0].addr.bytes[3], i);
+	assert_int_equal(change_first_address(p->endpoints, p->endpoint_count)->addr.bytes[3], 1);
+	change_clear_endpoints(p);
+	assert_int_equal(p->endpoint_count, 0);
+	assert_int_equal(p->bits, CHANGE_PEER_ENDPOINTS);
+	change_done(&c);
+}
+
+static void endpoints_same(void **state)
+{
+	struct change_endpoint a[2] = { { .count = 1 }, { .name = "h:1" } }, b[2];
+
+	(void)state;
+	a[0].v[0] = there("192.0.2.1:1");
+	memcpy(b, a, sizeof(b));
+	assert_true(change_endpoints_same(a, 2, b, 2));
+	assert_true(change_endpoints_same(NULL, 0, NULL, 0));
+	assert_false(change_endpoints_same(a, 2, b, 1));
+	/* What a name resolved to does not matter. */
+	b[1].count = 1;
+	b[1].v[0] = there("192.0.2.2:1");
+	assert_true(change_endpoints_same(a, 2, b, 2));
+	b[1].name[0] = 'x';
+	assert_false(change_endpoints_same(a, 2, b, 2));
+	b[1].name[0] = 'h';
+	b[1].terms.never = true;
+	assert_false(change_endpoints_same(a, 2, b, 2));
+	b[1].terms.never = false;
+	b[0].v[0].port = 2;
+	assert_false(change_endpoints_same(a, 2, b, 2));
+}
+
+static void assert_picked(const char *answer, const char *expected)
+{
+	struct endpoint v[20], out[ENDPOINT_ADDRESSES_MAX];
+	char copy[500], text[500] = "", address[ENDPOINT_TEXT_MAX];
+	size_t count = 0, picked;
+
+	strcpy(copy, answer);
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+		v[count] = (struct endpoint){ .port = 1 };
+		assert_true(ip_addr_parse(word, &v[count++].addr));
+	}
+	picked = change_pick_addresses(v, count, out);
+	for (size_t i = 0; i < picked; i++) {
+		strcat(text, i ? " " : "");
+		strcat(text, ip_addr_format(&out[i].addr, address));
+	}
+	assert_string_equal(text, expected);
+}
+
+static void picks(void **state)
+{
+	struct endpoint none = there("192.0.2.1:1"), out[ENDPOINT_ADDRESSES_MAX];
+
+	(void)state;
+	assert_picked("", "");
+	/* As it comes while there is room, each once. */
+	assert_picked("fd00::1 fd00::2 192.0.2.1 fd00::1 192.0.2.1 192.0.2.2", "fd00::1 fd00::2 192.0.2.1 192.0.2.2");
+	assert_picked("1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 fd00::8",
+		      "1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 fd00::8");
+	/* By turns where there is not. */
+	assert_picked("1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8 1.0.0.9 fd00::1 fd00::2 fd00::3",
+		      "1.0.0.1 fd00::1 1.0.0.2 fd00::2 1.0.0.3 fd00::3 1.0.0.4 1.0.0.5");
+	assert_picked("fd00::1 fd00::2 fd00::3 fd00::4 fd00::5 fd00::6 fd00::7 fd00::8 fd00::9 1.0.0.1",
+		      "fd00::1 1.0.0.1 fd00::2 fd00::3 fd00::4 fd00::5 fd00::6 fd00::7");
+	assert_picked("1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8 1.0.0.9",
+		      "1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8");
+	/* What nobody can be at. */
+	assert_picked("0.0.0.0 :: 224.0.0.1 255.255.255.255 ff02::1 192.0.2.1", "192.0.2.1");
+	none.port = 0;
+	assert_int_equal(change_pick_addresses(&none, 1, out), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(peers_grow),
 		cmocka_unit_test(allowed_grow),
+		cmocka_unit_test(endpoints_grow),
+		cmocka_unit_test(endpoints_same),
+		cmocka_unit_test(picks),
 		cmocka_unit_test(first_peers),
 		cmocka_unit_test(first_of_no_peers),
 		cmocka_unit_test(babel_settings_copies),

@@ -174,7 +174,8 @@ static void change_is_setconf(void **state)
 
 static void first_peer_says_all(void **state)
 {
-	const unsigned int all = CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
+	const unsigned int all = CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME |
+		CHANGE_PEER_ENDPOINTS;
 	struct config c;
 
 	(void)state;
@@ -182,9 +183,9 @@ static void first_peer_says_all(void **state)
 		   PEER_A "Name = a\nEndpoint = h:1\n" PEER_A);
 	assert_int_equal(c.change.peer_count, 4);
 	assert_int_equal(c.change.peers[0].bits, all);
-	assert_int_equal(c.change.peers[1].bits, all | CHANGE_PEER_ENDPOINT);
+	assert_int_equal(c.change.peers[1].bits, all);
 	assert_int_equal(c.change.peers[2].bits,
-			 CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_NAME | CHANGE_PEER_ENDPOINT_NAME);
+			 CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_NAME | CHANGE_PEER_ENDPOINTS);
 	assert_int_equal(c.change.peers[3].bits, CHANGE_PEER_REPLACE_ALLOWED);
 	assert_memory_equal(c.change.peers[0].public_key, c.change.peers[2].public_key, KEY_LEN);
 	config_done(&c);
@@ -346,49 +347,6 @@ static void table_names(void **state)
 	config_done(&c);
 }
 
-static void endpoint_kinds(void **state)
-{
-	struct config c;
-
-	(void)state;
-	parse_good(&c, PEER_A "Endpoint = h.example:1\nEndpoint = [fe80::1%7]:2\n");
-	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
-	assert_false(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT_NAME);
-	assert_int_equal(c.change.peers[0].endpoint.scope, 7);
-	assert_int_equal(c.change.peers[0].endpoint.port, 2);
-	assert_int_equal(c.change.peers[0].endpoint.addr.family, IP_V6);
-	config_done(&c);
-
-	parse_good(&c, PEER_A "Endpoint = [fe80::1%7]:2\nEndpoint = [fe80::1%7a]:2\n");
-	assert_false(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
-	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT_NAME);
-	assert_string_equal(c.change.peers[0].endpoint_name, "[fe80::1%7a]:2");
-	config_done(&c);
-}
-
-static void endpoint_prefixes(void **state)
-{
-	struct ip_addr addr;
-	struct config c;
-
-	(void)state;
-	parse_good(&c, PEER_A "Endpoint = [2001:db8::5/118]:7\n");
-	assert_true(c.change.peers[0].bits & CHANGE_PEER_ENDPOINT);
-	assert_int_equal(c.change.peers[0].endpoint_prefix_len, 118);
-	assert_true(ip_addr_parse("2001:db8::5", &addr));
-	assert_true(ip_addr_equal(&c.change.peers[0].endpoint.addr, &addr));
-	assert_int_equal(c.change.peers[0].endpoint.port, 7);
-	config_done(&c);
-
-	/* The last one counts, be it without. */
-	parse_good(&c, PEER_A "Endpoint = [2001:db8::5/118]:7\nEndpoint = [2001:db8::5]:7\n");
-	assert_int_equal(c.change.peers[0].endpoint_prefix_len, 0);
-	config_done(&c);
-	parse_good(&c, PEER_A "Endpoint = [2001:db8::5/118]:7\nEndpoint = h:7\n");
-	assert_int_equal(c.change.peers[0].endpoint_prefix_len, 0);
-	config_done(&c);
-}
-
 static void name_characters(void **state)
 {
 	static const struct {
@@ -444,7 +402,7 @@ static void longest_host(void **state)
 		text_add(&text, "h");
 	text_add(&text, ":65535\n");
 	parse_good(&c, text.s);
-	assert_int_equal(strlen(c.change.peers[0].endpoint_name), ENDPOINT_NAME_MAX);
+	assert_int_equal(strlen(c.change.peers[0].endpoints[0].name), ENDPOINT_NAME_MAX);
 	config_done(&c);
 	text_done(&text);
 }
@@ -780,6 +738,8 @@ static void no_secret_in_errors(void **state)
 		PEER_A "AllowedIPs = +@\n", PEER_A "Endpoint = @\n", PEER_A "Endpoint = [@]:0\n",
 		PEER_A "Endpoint = a%@:1\n", PEER_A "PersistentKeepalive = @\n", PEER_A "Name = a b@\n",
 		"[Interface]\nBandwidth = @\n", "[Interface]\nBandwidth = 1@\n", "[Interface]\nListenPrefix = @/64\n",
+		"[Interface]\nUplink = @\n", "[Interface]\nUplink = eth0 @\n", "[Interface]\nMssClamp = @\n", "[Interface]\nSpread = @\n",
+		PEER_A "Endpoint = h:1 @\n", PEER_A "Endpoint = h:1 cost=@\n",
 		"[Interface]\nFlowSpread = @\n", PEER_A "Ecn = @\n", PEER_A "Dscp = @\n", PEER_A "FlowSessions = @\n",
 		PEER_A "Endpoint = [@/64]:1\n", PEER_A "PublicKey = @@\n", "[Interface]\nPrivateKeyFile = a\nPrivateKey = @\n",
 	};
@@ -844,8 +804,6 @@ int main(void)
 		cmocka_unit_test(hooks_as_they_are),
 		cmocka_unit_test(tables),
 		cmocka_unit_test(table_names),
-		cmocka_unit_test(endpoint_kinds),
-		cmocka_unit_test(endpoint_prefixes),
 		cmocka_unit_test(name_characters),
 		cmocka_unit_test(longest_host),
 		cmocka_unit_test(limits),

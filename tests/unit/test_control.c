@@ -85,6 +85,15 @@ static bool serve_routes(void *ctx, Meshd__Routes *r)
 	return v->peers != 13;
 }
 
+static bool serve_paths(void *ctx, Meshd__Paths *p)
+{
+	struct served *v = ctx;
+
+	p->name = strdup("test0");
+	p->left_out = (uint32_t)v->peers;
+	return v->peers != 13;
+}
+
 static void serve_down(void *ctx, bool planned)
 {
 	struct served *v = ctx;
@@ -117,7 +126,7 @@ static bool serve_reload(void *ctx, const char *text, size_t len, struct text *w
 static int serve(int ready)
 {
 	struct served v = { .loop = ev_loop_new(EVFLAG_AUTO) };
-	struct control_handler h = { serve_status, serve_routes, serve_down, serve_reload, &v, TIMEOUT_S };
+	struct control_handler h = { serve_status, serve_routes, serve_paths, serve_down, serve_reload, &v, TIMEOUT_S };
 	int error = control_listen(&v.server, v.loop, "test0", &h);
 
 	if (write(ready, &error, sizeof(error)) != sizeof(error) || error)
@@ -282,6 +291,23 @@ static void asks_for_routes(void **state)
 	text_reset(&why);
 	assert_false(client_routes("other", &r, &why));
 	assert_string_equal(why.s, "other: meshd is not running (start it with: meshd up other)");
+	text_done(&why);
+}
+
+static void asks_for_paths(void **state)
+{
+	struct text why = { 0 };
+	Meshd__Paths *p = NULL;
+
+	(void)state;
+	command("peers 3");
+	assert_true(client_paths("test0", &p, &why));
+	assert_string_equal(p->name, "test0");
+	assert_int_equal(p->left_out, 3);
+	meshd__paths__free_unpacked(p, NULL);
+	command("peers 13");
+	assert_false(client_paths("test0", &p, &why));
+	assert_string_equal(why.s, "test0: the paths do not fit into memory or a message");
 	text_done(&why);
 }
 
@@ -544,7 +570,7 @@ static void others_are_refused(void **state)
 
 static void names_of_the_living(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_routes, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct client_names names = { 0 };
 	struct control_server *a, *b;
@@ -573,7 +599,7 @@ static void names_of_the_living(void **state)
 
 static void one_server_a_name(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_routes, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct control_server *s = NULL;
 
@@ -597,6 +623,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(asks_and_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_full_or_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(asks_for_routes, setup, teardown),
+		cmocka_unit_test_setup_teardown(asks_for_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload_tells_why_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_configs, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),

@@ -147,12 +147,12 @@ static struct node *node_with_peer(void)
 	struct node *n = node_new(&rng, &log, LANES);
 	struct change c = { .bits = CHANGE_PRIVATE_KEY };
 	struct change_peer *p = change_add_peer(&c);
+	struct endpoint there;
 
 	memset(c.private_key, 0x77, KEY_LEN);
 	key_clamp(c.private_key);
 	memset(p->public_key, 0x21, KEY_LEN);
-	p->bits = CHANGE_PEER_ENDPOINT;
-	assert_true(endpoint_parse("[2001:db8::1]:51820", &p->endpoint));
+	assert_true(endpoint_parse("[2001:db8::1]:51820", &there) && change_add_address(p, &there));
 	assert_int_equal(node_apply(n, &c, now), 0);
 	change_done(&c);
 	n->listen_port = 4711;

@@ -329,8 +329,8 @@ static void more_initiations_than_fit(void **state)
 
 		key_generate(&rng, key);
 		key_public(p->public_key, key);
-		p->bits = CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE;
-		p->endpoint = b.here;
+		p->bits = CHANGE_PEER_KEEPALIVE;
+		assert_true(change_add_address(p, &b.here));
 		p->keepalive_s = 25;
 	}
 	assert_int_equal(node_apply(a.node, &c, now), 0);
@@ -350,25 +350,36 @@ static void more_initiations_than_fit(void **state)
 	}
 }
 
+/* What the driver says of every way of a's to b. */
+static void set_loop(bool loops)
+{
+	uint8_t key[KEY_LEN];
+	struct path_addr path;
+
+	node_uncheck_endpoints(a.node);
+	while (node_next_path(a.node, key, &path))
+		node_set_way(a.node, key, &path, loops ? PATH_LOOPS : PATH_OPEN, true, 0, now);
+}
+
 static void a_loop_ends(void **state)
 {
 	(void)state;
 	befriend(&a, &b, 25);
 	turns(&a);
 	assert_int_equal(a.initiations, 1);
-	node_set_endpoint_loop(a.node, b.public_key, true);
+	set_loop(true);
 	wait_us(6 * US_PER_S);
 	turns(&a);
 	assert_int_equal(a.initiations, 1);		/* nothing goes there, but it is tried */
 	assert_int_equal(drops(&a, DROP_ENDPOINT_LOOP), 1);
 	wait_us(5 * US_PER_S + REKEY_JITTER_MAX_MS * US_PER_MS);
-	node_set_endpoint_loop(a.node, b.public_key, false);
+	set_loop(false);
 	turns(&a);
 	assert_int_equal(a.initiations, 2);		/* at once */
 	/* While the interface is down nothing is wanted. */
-	node_set_endpoint_loop(a.node, b.public_key, true);
+	set_loop(true);
 	node_set_up(a.node, false, now);
-	node_set_endpoint_loop(a.node, b.public_key, false);
+	set_loop(false);
 	assert_int_equal(node_deadline(a.node), NEVER_US);
 }
 

@@ -541,13 +541,14 @@ static void add_peers(struct change *c)
 {
 	struct change_peer *p = change_add_peer(c);
 	struct ip_prefix a = prefix("10.9.0.0/16"), b = prefix("fd09::/64");
+	struct endpoint there;
 
 	memset(p->public_key, 0x21, KEY_LEN);
 	memset(p->psk, 0x5a, KEY_LEN);
-	p->bits = CHANGE_PEER_PSK | CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
+	p->bits = CHANGE_PEER_PSK | CHANGE_PEER_KEEPALIVE | CHANGE_PEER_NAME;
 	p->keepalive_s = 25;
 	strcpy(p->name, "laptop");
-	assert_true(endpoint_parse("192.0.2.1:51820", &p->endpoint));
+	assert_true(endpoint_parse("192.0.2.1:51820", &there) && change_add_address(p, &there));
 	assert_true(change_add_allowed(p, &b, false));
 	assert_true(change_add_allowed(p, &a, false));
 	p = change_add_peer(c);

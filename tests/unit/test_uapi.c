@@ -154,8 +154,9 @@ static void scope_by_name(void **state)
 
 	(void)state;
 	parse_good(&c, "set=1\npublic_key=" KEY_1 "\nendpoint=[fe80::1%eth0]:1\n\n");
-	assert_int_equal(c.peers[0].bits, CHANGE_PEER_ENDPOINT_NAME);
-	assert_string_equal(c.peers[0].endpoint_name, "[fe80::1%eth0]:1");
+	assert_int_equal(c.peers[0].bits, CHANGE_PEER_ENDPOINTS);
+	assert_int_equal(c.peers[0].endpoints[0].count, 0);
+	assert_string_equal(c.peers[0].endpoints[0].name, "[fe80::1%eth0]:1");
 	change_done(&c);
 }
 
@@ -173,12 +174,12 @@ static void peer_keys(void **state)
 		   "public_key=" KEY_1 "\nupdate_only=true\nendpoint=[fe80::1%3]:1\n\n");
 	assert_int_equal(c.bits, 0);
 	assert_int_equal(c.peer_count, 3);
-	assert_int_equal(c.peers[0].bits, CHANGE_PEER_PSK | CHANGE_PEER_ENDPOINT | CHANGE_PEER_KEEPALIVE |
+	assert_int_equal(c.peers[0].bits, CHANGE_PEER_PSK | CHANGE_PEER_ENDPOINTS | CHANGE_PEER_KEEPALIVE |
 			 CHANGE_PEER_REPLACE_ALLOWED | CHANGE_PEER_ALLOWED_AUTO);
 	assert_int_equal(c.peers[0].public_key[0], 0xb8);
 	assert_int_equal(c.peers[0].psk[0], 0x18);
 	assert_int_equal(c.peers[0].keepalive_s, 25);
-	assert_string_equal(endpoint_format(&c.peers[0].endpoint, endpoint), "[2001:db8::1]:51820");
+	assert_string_equal(endpoint_format(&c.peers[0].endpoints[0].v[0], endpoint), "[2001:db8::1]:51820");
 	assert_int_equal(c.peers[0].allowed_count, 3);
 	assert_string_equal(ip_prefix_format(&c.peers[0].allowed[0].prefix, text), "192.168.4.0/24");
 	assert_false(c.peers[0].allowed[0].remove);
@@ -186,8 +187,8 @@ static void peer_keys(void **state)
 	assert_true(c.peers[0].allowed[1].remove);
 	assert_string_equal(ip_prefix_format(&c.peers[0].allowed[2].prefix, text), "10.0.0.1/32");
 	assert_int_equal(c.peers[1].bits, CHANGE_PEER_REMOVE);
-	assert_int_equal(c.peers[2].bits, CHANGE_PEER_UPDATE_ONLY | CHANGE_PEER_ENDPOINT);
-	assert_int_equal(c.peers[2].endpoint.scope, 3);
+	assert_int_equal(c.peers[2].bits, CHANGE_PEER_UPDATE_ONLY | CHANGE_PEER_ENDPOINTS);
+	assert_int_equal(c.peers[2].endpoints[0].v[0].scope, 3);
 	change_done(&c);
 }
 

@@ -25,6 +25,7 @@ static struct {
 	bool lie;			/* received messages say, about segments: */
 	int gro;
 	size_t gro_len;
+	int64_t stamp_ns;		/* the time a received message tells is so much later */
 	int truncate;			/* this one of the messages received is not whole; -1: none */
 	int unknown_option;		/* at level SOL_UDP */
 	unsigned int messages, supers, vlen;
@@ -119,6 +120,22 @@ static inline void tell_lie(struct msghdr *m)
 	}
 }
 
+static inline void shift_stamp(struct msghdr *m)
+{
+	struct timespec stamp;
+	int64_t ns;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_TIMESTAMPNS)
+			continue;
+		memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
+		ns = (int64_t)stamp.tv_sec * 1000000000 + stamp.tv_nsec + kernel.stamp_ns;
+		stamp.tv_sec = (time_t)(ns / 1000000000);
+		stamp.tv_nsec = (long)(ns % 1000000000);
+		memcpy(CMSG_DATA(c), &stamp, sizeof(stamp));
+	}
+}
+
 int recvmmsg(int fd, struct mmsghdr *m, unsigned int count, int flags, struct timespec *timeout)
 {
 	int n;
@@ -129,6 +146,8 @@ int recvmmsg(int fd, struct mmsghdr *m, unsigned int count, int flags, struct ti
 	n = (int)syscall(SYS_recvmmsg, fd, m, count, flags, timeout);
 	for (int i = 0; i < n && kernel.lie; i++)
 		tell_lie(&m[i].msg_hdr);
+	for (int i = 0; i < n && kernel.stamp_ns; i++)
+		shift_stamp(&m[i].msg_hdr);
 	if (kernel.truncate >= 0 && kernel.truncate < n)
 		m[kernel.truncate].msg_hdr.msg_flags |= MSG_TRUNC;
 	return n;
