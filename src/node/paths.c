@@ -452,6 +452,17 @@ static void tell(struct node *n, struct peer *p, struct instant now)
  * In.
  */
 
+/* Not more often than that, or a peer could have us send to ever other addresses. What is left out is told again. */
+static bool may_take(struct peer *p, struct instant now)
+{
+	int64_t from_us = p->ways.take_us > now.mono_us ? p->ways.take_us : now.mono_us;
+
+	if (from_us - now.mono_us > (PATHS_TAKE_BURST - 1) * PATHS_TAKE_MS * US_PER_MS)
+		return false;
+	p->ways.take_us = from_us + PATHS_TAKE_MS * US_PER_MS;
+	return true;
+}
+
 static bool take_addresses(struct node *n, struct peer *p, const struct lane_control *c, struct instant now)
 {
 	struct path_remote v[MESH_ADDRESSES_MAX];
@@ -463,6 +474,8 @@ static bool take_addresses(struct node *n, struct peer *p, const struct lane_con
 	/* The same again, or an older one that was late. */
 	if (p->ways.their_known && (int16_t)(m.sequence - p->ways.their_sequence) <= 0)
 		return true;
+	if (!may_take(p, now))
+		return false;
 	p->ways.their_known = true;
 	p->ways.their_sequence = m.sequence;
 	for (size_t i = 0; i < m.count; i++)
@@ -547,11 +560,16 @@ static struct path *path_between(const struct peer *p, const struct path_addr *a
 static void count(struct peer *p, struct path *x, struct lane_count *told, const struct lane_count *seen, struct instant now)
 {
 	struct lane_count before = *told;
+	int64_t lost = (int64_t)(seen->lost - before.lost);
 
 	*told = *seen;
+	if (lost > INT32_MAX)
+		lost = INT32_MAX;
+	if (lost < INT32_MIN)
+		lost = INT32_MIN;
 	if (x && seen->received != before.received)
-		paths_count(&p->paths, x, (uint32_t)(seen->received - before.received), (int32_t)(seen->lost - before.lost),
-			    (uint32_t)(seen->late - before.late), seen->bytes - before.bytes, now);
+		paths_count(&p->paths, x, (uint32_t)(seen->received - before.received), (int32_t)lost, (uint32_t)(seen->late - before.late),
+			    seen->bytes - before.bytes, now);
 }
 
 /* A sub-session that began anew has counters that did so, too. */
@@ -672,6 +690,8 @@ void node_set_locals(struct node *n, const struct path_local *v, size_t count, s
 {
 	n->local_count = count < PATH_LOCALS_MAX ? count : PATH_LOCALS_MAX;
 	memcpy(n->locals, v, n->local_count * sizeof(*v));
+	/* All gates once, not some times each per peer. */
+	node_close_lanes(n);
 	for (size_t i = 0; i < n->peer_count; i++) {
 		struct peer *p = n->peers[i];
 
@@ -680,6 +700,7 @@ void node_set_locals(struct node *n, const struct path_local *v, size_t count, s
 			tell_soon(p, now, PATHS_TELL_MIN_MS);
 		rebuild(n, p, now);
 	}
+	node_open_lanes(n);
 }
 
 bool node_next_path(struct node *n, uint8_t public_key[KEY_LEN], struct path_addr *path)

@@ -23,6 +23,8 @@ enum {
 	PATHS_TELLS = 3,		/* our addresses are told so many times... */
 	PATHS_TELL_MS = 1000,		/* ...so far apart */
 	PATHS_TELL_MIN_MS = 200,	/* after a change they wait so long for the next: addresses come and go in groups */
+	PATHS_TAKE_MS = 2000,		/* a peer's addresses are taken so often, no longer than it tells of them... */
+	PATHS_TAKE_BURST = 4,		/* ...and so many at once: each is sent probes, whosever it is */
 	PATHS_BUSY_BYTES_S = 100000,	/* so many a second are much */
 	PATHS_STALE_S = 60,		/* how often the names of a peer's endpoints are asked for again, where nothing answers */
 };
@@ -32,6 +34,7 @@ struct peer_ways {
 	/* Addresses, ours and theirs. */
 	uint16_t sequence, their_sequence;
 	bool their_known;		/* 'their_sequence' is of this session */
+	int64_t take_us;		/* when all of PATHS_TAKE_BURST may be taken again */
 	bool told;			/* the peer was told of some */
 	uint8_t tells;			/* messages still to go */
 	int64_t tell_us;		/* when the next goes */

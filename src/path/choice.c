@@ -179,6 +179,7 @@ static unsigned int choose_better(struct path_set *s, int64_t now_us)
 	if (near)
 		better = find_better(s, false);
 	s->better = better;
+	s->better_near = near;
 	if (!better) {
 		s->better_us = s->bad_us = 0;
 		return 0;
@@ -199,12 +200,13 @@ static unsigned int choose_better(struct path_set *s, int64_t now_us)
 	return choice_set(s, better, PATH_WHY_BETTER, now_us) | (lossy ? PATHS_URGENT : 0);
 }
 
+/* When waiting is over for what is better: the same terms as choose_better()'s, or a turn would come of it that finds nothing to do, and another. */
 int64_t choice_next(const struct path_set *s)
 {
 	int64_t next = NEVER_US;
 
 	if (s->better_us)
-		next = s->better_us + hold_us(s, PATH_HOLD_MS, s->better_us);
+		next = s->better_us + hold_us(s, s->better_near ? PATH_HOLD_NEAR_MS : PATH_HOLD_MS, s->better_us);
 	if (s->bad_us && s->bad_us + hold_us(s, PATH_HOLD_BAD_MS, s->bad_us) < next)
 		next = s->bad_us + hold_us(s, PATH_HOLD_BAD_MS, s->bad_us);
 	return next;

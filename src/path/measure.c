@@ -398,11 +398,21 @@ bool paths_take_report(struct path_set *s, const struct mesh_path_report *m, str
 	return good;
 }
 
+/* A peer's counters are its own, and may leap. */
+static int32_t add_lost(int32_t a, int32_t b)
+{
+	int64_t sum = (int64_t)a + b;
+
+	if (sum > INT32_MAX)
+		return INT32_MAX;
+	return sum < INT32_MIN ? INT32_MIN : (int32_t)sum;
+}
+
 void paths_count(struct path_set *s, struct path *p, uint32_t received, int32_t lost, uint32_t late, uint64_t bytes, struct instant now)
 {
 	age_windows(p, now.mono_us);
 	p->in[0].received += received;
-	p->in[0].lost += lost;
+	p->in[0].lost = add_lost(p->in[0].lost, lost);
 	p->in[0].late += late;
 	p->bytes += bytes;
 	if (!received)

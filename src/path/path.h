@@ -235,6 +235,7 @@ struct path_set {
 	bool leaving_gone;		/* it was removed meanwhile */
 	struct path *better;		/* that may be next... */
 	int64_t better_us;		/* ...since; 0: there is none */
+	bool better_near;		/* by a lesser loss alone, and the same interface */
 	int64_t bad_us;			/* so much better, since; 0: not so */
 	uint8_t why;			/* enum path_why */
 	int64_t changed_us;		/* of the last change; 0: never */

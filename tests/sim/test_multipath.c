@@ -30,6 +30,9 @@ static struct {
 /* Datagrams that node 0 sent to each address of node 1, and of them data. */
 static uint64_t sent_to[2];
 
+/* And to addresses that are no node's. */
+static uint64_t sent_astray;
+
 static void look(struct sim *s, size_t node, const uint8_t *packet, size_t len)
 {
 	uint64_t tag = sim_tag(packet, len);
@@ -45,6 +48,7 @@ static void look(struct sim *s, size_t node, const uint8_t *packet, size_t len)
 
 static void look_out(struct sim *s, size_t from, const struct sim_dgram *d)
 {
+	sent_astray += from == 0 && d->to.addr.family == IP_V4 && d->to.addr.bytes[0] == 192 && d->to.addr.bytes[1] == 88;
 	for (size_t k = 0; from == 0 && k < 2; k++) {
 		struct endpoint there = sim_address(s, 1, k);
 
@@ -505,9 +509,48 @@ static void babel_hears_of_it(void **state)
 	sim_done(&s);
 }
 
+/* A peer that tells others' addresses, new ones each time, as fast as it can. What goes there is bounded, and what it says last holds. */
+static void tells_of_third_parties(void **state)
+{
+	enum { TIMES = 500 };
+	struct sim s;
+	struct peer *p;
+
+	(void)state;
+	known(&s, 5, 1);
+	p = s.nodes[1].node->peers[0];
+	sent_astray = 0;
+	for (unsigned int i = 0; i < TIMES; i++) {
+		struct mesh_addresses m = { .sequence = (uint16_t)(p->ways.sequence + i + 1) };
+		uint8_t msg[MESH_MESSAGE_MAX];
+
+		while (m.count < MESH_ADDRESSES_MAX) {
+			struct ip_addr a = { IP_V4, { 192, 88, (uint8_t)i, (uint8_t)(10 * (i >> 8) + m.count + 1) } };
+
+			m.entries[m.count++].endpoint = (struct endpoint){ .addr = a, .port = 53 };
+		}
+		assert_true(lane_send_control(peer_lane(s.nodes[1].node, p), peer_link(p), SUB_SESSION_CONTROL, 0, msg,
+					      (uint32_t)mesh_addresses_write(msg, &m)));
+		talk(&s, MS(10), MS(20));
+	}
+	print_message("# %llu datagrams to third parties in %d s\n", (unsigned long long)sent_astray, TIMES / 50);
+	assert_true(sent_astray <= 2 * MESH_ADDRESSES_MAX * PATH_NEW_TRIES * (PATHS_TAKE_BURST + TIMES * 20 / PATHS_TAKE_MS + 1));
+	/* Its true ones, once more. */
+	p->ways.sequence = (uint16_t)(p->ways.sequence + TIMES + 1);
+	p->ways.tells = PATHS_TELLS;
+	p->ways.tell_us = 0;
+	talk(&s, MS(10), SECONDS(5));
+	sent_astray = 0;
+	talk(&s, MS(10), SECONDS(5));
+	assert_int_equal(sent_astray, 0);
+	assert_int_equal(alive(&s, 0, 1), 2);
+	sim_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tells_of_third_parties),
 		cmocka_unit_test(first_contact_by_the_second),
 		cmocka_unit_test(first_contact_crosswise),
 		cmocka_unit_test(first_endpoint_leads_inside),

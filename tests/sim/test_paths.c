@@ -257,6 +257,45 @@ static void all_dead_and_back(void **state)
 	world_done(&w);
 }
 
+/* Turns a second of one end: they cost a look at all lanes each, so they are for what is due, and not for what is waited for. */
+static void assert_few_turns(struct world *w, int64_t for_us)
+{
+	unsigned int turns = w->end[0].turns;
+
+	world_run(w, for_us);
+	turns = w->end[0].turns - turns;
+	print_message("# %u turns in %lld s\n", turns, (long long)(for_us / S));
+	assert_true(turns < 120 * (unsigned int)(for_us / S));
+}
+
+/* Two paths by one interface, of which the one in use begins to lose: the other is better, but has to be so for long. */
+static void better_nearby(struct world *w)
+{
+	world_init(w, 5, 2, 10 * MS, 5);
+	w->end[0].locals[1].ifindex = w->end[0].locals[0].ifindex;
+	paths_rebuild(&w->end[0].s, w->end[0].locals, 2, (struct instant){ .mono_us = w->now_us + w->end[0].clock_us });
+	world_start(w);
+	both_send(w, 10 * MS);
+	world_run(w, 60 * S);
+	w->way[0].loss[0] = 500;
+	for (int i = 0; i < 200 && !w->end[0].s.better_us; i++)
+		world_run(w, 100 * MS);
+	assert_true(w->end[0].s.better_us);
+	world_run(w, 2 * S);
+	assert_int_equal(world_uses(w, 0), 0);
+}
+
+/* Meanwhile there is nothing to do about it. */
+static void waits_at_ease(void **state)
+{
+	struct world w;
+
+	(void)state;
+	better_nearby(&w);
+	assert_few_turns(&w, 10 * S);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +307,7 @@ int main(void)
 		cmocka_unit_test(unwanted_is_silent),
 		cmocka_unit_test(even_loss_stays),
 		cmocka_unit_test(all_dead_and_back),
+		cmocka_unit_test(waits_at_ease),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,9 +110,11 @@ static void assert_gates(int closed, int depth)
 	}
 }
 
-/* All gates closed at once, around whatever else closes them; a change of configuration is one such time. */
+/* All gates closed at once, around whatever else closes them; a change of configuration is one such time, and one of the host's addresses. */
 static void gates_of_all_lanes(void **state)
 {
+	const struct path_local local = { .addr = { IP_V4, { 192, 0, 2, 77 } }, .ifindex = 2 };
+
 	(void)state;
 	memset(gates, 0, sizeof(gates));
 	for (int i = 0; i < 3; i++)
@@ -127,6 +129,10 @@ static void gates_of_all_lanes(void **state)
 	assert_gates(2, 0);
 	befriend(&a, &b, 25);
 	assert_true(gates[0].closed == 3 && gates[1].closed == 3 && gates[2].closed == 3);
+	node_set_locals(a.node, &local, 1, now);
+	assert_gates(4, 0);
+	node_set_locals(a.node, &local, 0, now);
+	assert_gates(5, 0);
 	for (int i = 0; i < 3; i++)
 		a.node->lanes[i].gate = (struct lane_gate){ .close = NULL };
 }

@@ -533,6 +533,21 @@ static void spares_metered_paths(void **state)
 	assert_ptr_equal(s.current, a);
 }
 
+/* A peer's counters may say anything, as often as it likes: what is counted of them stays in range. */
+static void told_of_endless_loss(void **state)
+{
+	struct path *a, *b;
+
+	(void)state;
+	meet(&a, &b);
+	for (int i = 0; i < 5; i++)
+		paths_count(&s, a, 1, INT32_MAX, 0, 100, now());
+	assert_true(path_loss_in(a) > 65000);
+	for (int i = 0; i < 9; i++)
+		paths_count(&s, b, 1, INT32_MIN, 0, 100, now());
+	assert_int_equal(path_loss_in(b), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +555,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(kernel_chooses, setup, teardown),
 		cmocka_unit_test_setup_teardown(numbers_are_unique, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(told_of_endless_loss, setup, teardown),
 		cmocka_unit_test_setup_teardown(rebuild_keeps_what_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_answer_counts_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(holding_times, setup, teardown),
