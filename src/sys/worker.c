@@ -870,12 +870,6 @@ void workers_purge(struct workers *w)
 		}
 }
 
-void workers_wake(struct workers *w)
-{
-	for (unsigned int i = 0; i < w->count; i++)
-		ring_bell(&w->v[i]);
-}
-
 void workers_set_following(struct workers *w, bool following)
 {
 	atomic_store(&w->following, following);

@@ -43,9 +43,6 @@ void workers_watch_ports(struct workers *w);
 /* All gates are closed: drop what is on its way from lane to lane, for it may be for a peer that is gone. */
 void workers_purge(struct workers *w);
 
-/* Call after changing lanes, with gates open: has workers look at what there is to send. */
-void workers_wake(struct workers *w);
-
 /*
  * Whether the control thread comes by itself soon (it looks every 100 ms while there is traffic): then what only moves timers is not
  * worth a ring.
