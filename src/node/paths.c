@@ -415,13 +415,13 @@ static void send_over(void *ctx, const struct path *x, const uint8_t *msg, size_
 	lane_send_over(peer_lane(o->n, o->p), peer_link(o->p), SUB_SESSION_CONTROL, &x->addr, 0, (uint16_t)outer, 0, msg, (uint32_t)len);
 }
 
-/* Whether a peer can do anything with an address of ours. */
+/* Whether a peer can do anything with an address of ours. By that of another tunnel it would send through two, which ends where it would anyway. */
 static bool is_told(const struct path_local *l)
 {
 	const struct ip_addr *a = &l->addr;
 	bool loopback = a->family == IP_V4 ? a->bytes[0] == 127 : !memcmp(a->bytes, (const uint8_t[16]){ [15] = 1 }, 16);
 
-	return a->family != IP_NONE && !l->terms.never && !loopback && !ip_addr_is_link_local(a) &&
+	return a->family != IP_NONE && !l->terms.never && !l->tunnel && !loopback && !ip_addr_is_link_local(a) &&
 	       !(a->family == IP_V4 && a->bytes[0] == 169 && a->bytes[1] == 254);
 }
 

@@ -131,6 +131,7 @@ struct path_local {
 	uint32_t ifindex;		/* of its interface; 0: none, packets leave by whatever routes say */
 	struct path_terms terms;	/* of the interface */
 	bool spare;			/* another one serves as well (of its subnet): only where the peer sends to it is there a path from it */
+	bool tunnel;			/* of another tunnel: peers are not told of it. Of no interest to paths: who checks their ways looks at it */
 };
 
 struct path_remote {

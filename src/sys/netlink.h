@@ -60,13 +60,15 @@ int netlink_lan_get(struct netlink *nl, const char *name, struct netlink_lan *l)
 /*
  * The addresses of this host that packets may leave from, for paths (path/path.h). Of interfaces that are up with a carrier, but for 'except';
  * of each interface and subnet the oldest usable one: no duplicate detection under way or failed, not deprecated, a temporary one of IPv6's only
- * where there is no other. Those that reach far come first, then link-local ones, then loopback's; more than 'max' are left out.
+ * where there is no other. Those that reach far come first, then link-local ones, then loopback's, tunnels' after others; more than 'max' are left
+ * out.
  */
 struct netlink_local {
 	struct ip_addr addr;
 	uint32_t ifindex;	/* 0: it is on lo, so nothing leaves by its interface */
 	char name[16];		/* of the interface */
 	bool spare;		/* not the one of its subnet that we begin with */
+	bool tunnel;		/* its interface is a tunnel: WireGuard's of the kernel, or a program's that takes packets, not frames */
 };
 
 int netlink_locals(struct netlink *nl, uint32_t except, struct netlink_local *v, size_t max, size_t *count);

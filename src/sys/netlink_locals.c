@@ -19,6 +19,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
+#include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
@@ -31,7 +32,7 @@ enum {
 	LOWER_UP = 1 << 16,	/* IFF_LOWER_UP of linux/if.h, which does not go with net/if.h */
 };
 
-/* In which order they are told. */
+/* In which order they are told; of each, tunnels' after the others. */
 enum reach { REACH_FAR, REACH_LINK, REACH_HOST, REACHES };
 
 struct candidate {
@@ -140,9 +141,22 @@ static void visit_address(void *ctx, const struct nlmsghdr *h)
 	list->v[list->count++] = c;
 }
 
+static bool is_tunnel(const struct ifinfomsg *ifi, const struct nlattr *linkinfo)
+{
+	const struct nlattr *info[IFLA_INFO_KIND + 1];
+	const char *kind;
+
+	netlink_attrs_read_nested(linkinfo, info, IFLA_INFO_KIND + 1);
+	if (!info[IFLA_INFO_KIND])
+		return false;
+	kind = mnl_attr_get_str(info[IFLA_INFO_KIND]);
+	/* With frames it is a cable to a virtual machine, most often. */
+	return !strcmp(kind, "wireguard") || (!strcmp(kind, "tun") && ifi->ifi_type != ARPHRD_ETHER);
+}
+
 static void visit_link(void *ctx, const struct nlmsghdr *h)
 {
-	const struct nlattr *attrs[IFLA_IFNAME + 1];
+	const struct nlattr *attrs[IFLA_LINKINFO + 1];
 	const unsigned int live = IFF_UP | IFF_RUNNING | LOWER_UP;
 	const struct ifinfomsg *ifi;
 	struct candidates *list = ctx;
@@ -154,7 +168,7 @@ static void visit_link(void *ctx, const struct nlmsghdr *h)
 	ifi = mnl_nlmsg_get_payload(h);
 	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*ifi))
 		return;
-	netlink_attrs_read(h, sizeof(*ifi), attrs, IFLA_IFNAME + 1);
+	netlink_attrs_read(h, sizeof(*ifi), attrs, IFLA_LINKINFO + 1);
 	for (size_t i = 0; i < list->count; i++) {
 		struct candidate *c = &list->v[i];
 
@@ -162,6 +176,7 @@ static void visit_link(void *ctx, const struct nlmsghdr *h)
 			continue;
 		c->live = (ifi->ifi_flags & live) == live;
 		c->local.ifindex = ifi->ifi_flags & IFF_LOOPBACK ? 0 : c->ifindex;
+		c->local.tunnel = is_tunnel(ifi, attrs[IFLA_LINKINFO]);
 		if (attrs[IFLA_IFNAME])
 			snprintf(c->local.name, sizeof(c->local.name), "%s", mnl_attr_get_str(attrs[IFLA_IFNAME]));
 	}
@@ -194,15 +209,20 @@ static int dump(struct netlink *nl, struct candidates *list)
 	return netlink_request_dump(nl, &r, &links);
 }
 
+static unsigned int place_of(const struct candidate *c)
+{
+	return 2 * (c->reach + (c->local.spare ? REACHES : 0)) + c->local.tunnel;
+}
+
 int netlink_locals(struct netlink *nl, uint32_t except, struct netlink_local *v, size_t max, size_t *count)
 {
 	struct candidates list = { .except = except, .v = calloc((size_t)2 * ADDRESSES_MAX, sizeof(*list.v)) };
 	int err = list.v ? dump(nl, &list) : -ENOMEM;
 
 	*count = 0;
-	for (unsigned int place = 0; place < 2 * REACHES && !err; place++)
+	for (unsigned int place = 0; place < 4 * REACHES && !err; place++)
 		for (size_t i = 0; i < list.count && *count < max; i++)
-			if (list.v[i].live && list.v[i].reach + (list.v[i].local.spare ? REACHES : 0) == place)
+			if (list.v[i].live && place_of(&list.v[i]) == place)
 				v[(*count)++] = list.v[i].local;
 	free(list.v);
 	return err;

@@ -9,6 +9,10 @@
  * A path is open if packets with its source leave by the interface that has the source. If only another interface leads there, its provider would
  * drop them or should (RFC 2827), and answers would not be to us. A path loops if the kernel's own choice is the tunnel: then the peer is told to be
  * inside the mesh that it is to carry, and that some interface could be made to send there is of no use. Lookups carry the sockets' mark.
+ *
+ * Addresses of other tunnels are addresses like any others to the kernel, and a peer may have one at the other end of the same tunnel: such a path
+ * works, costs little more to probe, and carries everything twice. It is open only where the kernel would go that way unasked: what is reached by a
+ * tunnel alone shall be. An Uplink line for the tunnel says that it is wanted.
  */
 #include "sys/underlay.h"
 
@@ -46,18 +50,31 @@ struct underlay {
  * Addresses.
  */
 
-static struct path_terms terms_of(const struct underlay *u, const char *name)
+static const struct change_uplink *uplink_of(const struct underlay *u, const char *name)
 {
 	for (size_t i = 0; i < u->uplink_count; i++)
 		if (!strcmp(u->uplinks[i].name, name))
-			return u->uplinks[i].terms;
-	return (struct path_terms){ 0 };
+			return &u->uplinks[i];
+	return NULL;
+}
+
+static struct path_local local_of(const struct underlay *u, const struct netlink_local *found)
+{
+	const struct change_uplink *named = uplink_of(u, found->name);
+
+	return (struct path_local){
+		.addr = found->addr,
+		.ifindex = found->ifindex,
+		.terms = named ? named->terms : (struct path_terms){ 0 },
+		.spare = found->spare,
+		.tunnel = found->tunnel && !named,
+	};
 }
 
 static bool is_same(const struct path_local *a, const struct path_local *b)
 {
 	return ip_addr_equal(&a->addr, &b->addr) && a->ifindex == b->ifindex && a->terms.cost_ms == b->terms.cost_ms &&
-	       a->terms.metered == b->terms.metered && a->terms.never == b->terms.never && a->spare == b->spare;
+	       a->terms.metered == b->terms.metered && a->terms.never == b->terms.never && a->spare == b->spare && a->tunnel == b->tunnel;
 }
 
 static bool has_news(const struct underlay *u, const struct path_local *v, size_t count)
@@ -84,7 +101,7 @@ void underlay_look(struct underlay *u)
 	if (error)
 		return;
 	for (size_t i = 0; i < count; i++)
-		v[i] = (struct path_local){ found[i].addr, found[i].ifindex, terms_of(u, found[i].name), found[i].spare };
+		v[i] = local_of(u, &found[i]);
 	if (!has_news(u, v, count))
 		return;
 	memcpy(u->locals, v, sizeof(v));
@@ -109,6 +126,8 @@ void underlay_set_uplinks(struct underlay *u, const struct change_uplink *v, siz
 	if (u->uplink_count)
 		memcpy(u->uplinks, v, u->uplink_count * sizeof(*v));
 	underlay_look(u);
+	/* What is a tunnel to us, and with it the ways from there. */
+	node_uncheck_endpoints(u->o.node);
 }
 
 /*
@@ -152,6 +171,18 @@ static void judge(const struct underlay *u, const struct path_addr *p, const str
 		a->way = PATH_NO_ROUTE;
 }
 
+/* A path from an address of another tunnel, and it is not the way the kernel would go by itself. */
+static bool is_detour(const struct underlay *u, const struct path_addr *p, const struct netlink_way *any, bool preferred)
+{
+	for (size_t i = 0; i < u->local_count; i++) {
+		const struct path_local *l = &u->locals[i];
+
+		if (l->tunnel && ip_addr_equal(&l->addr, &p->local) && (!p->ifindex || p->ifindex == l->ifindex))
+			return !preferred || !(any->local || any->ifindex == l->ifindex);
+	}
+	return false;
+}
+
 static struct answer ask(const struct underlay *u, const struct path_addr *path)
 {
 	struct answer a = { .way = PATH_OPEN };
@@ -168,6 +199,10 @@ static struct answer ask(const struct underlay *u, const struct path_addr *path)
 	a.mtu = any.mtu;
 	if (!path->local.family) {
 		a.way = error ? way_of_error(error) : PATH_OPEN;
+		return a;
+	}
+	if (is_detour(u, path, &any, a.preferred)) {
+		a.way = PATH_NO_ROUTE;
 		return a;
 	}
 	pinned.pinned = true;

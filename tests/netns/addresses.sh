@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Replies leave from the address they came to. Stage: pair_stage in lib/netns.sh; b, which listens, has more addresses:
+# Replies leave from the address they came to; addresses of another tunnel are none for this. Stage: pair_stage in lib/netns.sh; b, which listens, has more addresses:
 #
 #	a: 10.9.0.1  fd09::1  ---  b: 10.9.0.2, 10.9.0.22, 10.99.0.2 (lo), fd09::2, fd09::22, fd99::2 (lo)
 #
@@ -88,4 +88,72 @@ for sessions in 0 32; do
 	address b eb 10.9.0.22/24
 	ip_ns a route replace 10.99.0.2/32 via 10.9.0.2
 done
+
+# Another tunnel beside, between the same two hosts: wgc at a, 10.66.0.1, wgd at b, 10.66.0.2. What went through it would go twice.
+key c d
+side_conf() { # NAME KEY PEER'S-KEY PORT NUMBER [ENDPOINT]
+	conf "$1" <<-END
+		[Interface]
+		PrivateKey = $(private "$2")
+		ListenPort = $4
+		FlowSessions = 0
+		Address = 10.66.0.$5/24
+		[Peer]
+		PublicKey = $(public "$3")
+		AllowedIPs = 10.66.0.0/24, 203.0.113.0/24
+		${6:+Endpoint = $6}
+	END
+}
+side_conf wgc c d 51830 1 10.9.0.2:51831
+side_conf wgd d c 51831 2
+check "another tunnel at a" meshd_up a wgc || tap_done
+check "  and at b" meshd_up b wgd || tap_done
+check "  they reach each other" reach a 10.66.0.2
+
+# paths_at NODE: of its peer, REMOTE LOCAL STATE. alive_at NODE REMOTE LOCAL: patterns.
+paths_at() {
+	in_ns "$1" timeout 5 "$MESHD" paths "wg$1" --json |
+		jq -r '.. | objects | select(.state? and .remote?) | "\(.remote) \(.local_address) \(.state)"'
+}
+alive_at() { paths_at "$1" | grep -q "^$2:[0-9]* $3 alive"; }
+# through_it: paths by the other tunnel, on either side, but those that there could be and are refused.
+through_it() { { paths_at a; paths_at b; } | grep -v 'no_route$' | grep -F 10.66.0.; }
+# both_up LINE-AT-A LINE-AT-B [ENDPOINT]: only a has one. That the other has IPv6 each is told, in one message with all it is told.
+both_up() {
+	meshd_down a wga
+	meshd_down b wgb
+	pair_conf 4
+	sed -i "s/^ListenPort.*/&\n$1/; s/^Endpoint.*/Endpoint = ${3:-10.9.0.2}:51821/" "$WORK/wga.conf"
+	sed -i "s/^ListenPort.*/&\n$2/; /^Endpoint/d" "$WORK/wgb.conf"
+	meshd_up a wga && meshd_up b wgb
+} >/dev/null 2>&1
+both_told() { alive_at a '\[fd09::2\]' fd09::1 && alive_at b '\[fd09::1\]' fd09::2; }
+
+check "the mesh beside it, both up" both_up "" ""
+check "  a session" reach a 192.168.9.2
+check "  they tell each other addresses" wait_for 10 both_told
+sleep 0.5
+is "  and none of the other tunnel; nothing goes through it" "$(through_it)" ""
+
+# The kernel can be made to send there, and would not by itself.
+ip_ns a route del 203.0.113.0/24 dev wgc
+ip_ns a route add 203.0.113.0/24 dev wgc metric 100
+ip_ns a route add 203.0.113.0/24 via 10.9.0.2 metric 50
+address b lo 203.0.113.2/32
+told_more() { alive_at a 203.0.113.2 10.9.0.1; }
+check "an address of b to which both lead is reached by the better route" wait_for 10 told_more
+sleep 0.5
+is "  alone" "$(through_it)" ""
+
+check "Uplink names the other tunnel on both sides" both_up "Uplink = wgc" "Uplink = wgd"
+check "  a session" reach a 192.168.9.2
+check "  then its addresses are told and used: at a" wait_for 10 alive_at a 10.66.0.2 10.66.0.1
+check "  at b" wait_for 10 alive_at b 10.66.0.1 10.66.0.2
+check "  also to where the kernel would not go by itself" wait_for 10 alive_at a 203.0.113.2 10.66.0.1
+
+check "an endpoint that the other tunnel alone leads to" both_up "" "" 10.66.0.2
+check "  a session" reach a 192.168.9.2
+check "  over a path through it, at a" wait_for 5 alive_at a 10.66.0.2 10.66.0.1
+check "  and at b" wait_for 5 alive_at b 10.66.0.1 10.66.0.2
+for n in a b; do check "$n goes down" meshd_down $n wg$n; done
 tap_done

@@ -581,6 +581,76 @@ static void uplinks(void **state)
 	assert_int_equal(seen.locals[1].terms.cost_ms, 0);
 }
 
+/* Another tunnel of this host, t1, with a carrier like one in use; its descriptor. 'flags': IFF_TUN or IFF_TAP. */
+static int make_tunnel(short flags)
+{
+	struct ifreq ifr = { .ifr_flags = (short)(flags | IFF_NO_PI), .ifr_name = "t1" };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0 && ioctl(fd, TUNSETIFF, &ifr) == 0);
+	sh("ip link set t1 addrgenmode none up; ip address add 10.66.0.1/24 dev t1; ip address add 10.66.0.9/32 dev t1");
+	return fd;
+}
+
+static void told(const char *text, struct path_local *l)
+{
+	const struct ip_addr a = addr(text);
+
+	for (size_t i = 0; i < seen.local_count; i++)
+		if (ip_addr_equal(&seen.locals[i].addr, &a)) {
+			*l = seen.locals[i];
+			return;
+		}
+	fail_msg("%s is not known", text);
+}
+
+/* Its addresses are no way out, also where the interface could be made to send there; but what the kernel sends there itself. */
+static void other_tunnels(void **state)
+{
+	const struct change_uplink named = { "t1", { .cost_ms = 3 } };
+	struct path_local l;
+	int fd;
+
+	(void)state;
+	fd = make_tunnel(IFF_TUN);
+	make_uplinks();
+	sh("ip route add default via 192.0.2.254; ip route add default dev t1 metric 100; ip route add 10.70.0.0/16 dev t1");
+	assert_non_null(strstr(locals(), "192.0.2.1@a0 198.51.100.1@a1 2001:db8:0:1::1@a0 2001:db8:0:2::1@a1 10.66.0.1@t1 10.66.0.9@t1 "));
+	underlay_look(underlay);
+	told("10.66.0.1", &l);
+	assert_true(l.tunnel);
+	told("192.0.2.1", &l);
+	assert_false(l.tunnel);
+	assert_int_equal(checked("10.66.0.1", "t1", "203.0.113.9:1"), PATH_NO_ROUTE);
+	assert_int_equal(checked("10.66.0.1", NULL, "203.0.113.9:1"), PATH_NO_ROUTE);	/* heard there, before it was known whose it is */
+	assert_int_equal(checked("192.0.2.1", "a0", "203.0.113.9:1"), PATH_OPEN);
+	assert_int_equal(checked("10.66.0.1", "t1", "10.66.0.2:1"), PATH_OPEN);
+	assert_true(seen.preferred);
+	assert_int_equal(checked("10.66.0.1", "t1", "10.70.0.2:1"), PATH_OPEN);
+	assert_int_equal(checked("10.66.0.9", "t1", "10.66.0.2:1"), PATH_NO_ROUTE);
+
+	/* Wanted: what interfaces can do counts; and no more. */
+	seen.unchecked = 0;
+	underlay_set_uplinks(underlay, &named, 1);
+	assert_int_equal(seen.unchecked, 1);
+	told("10.66.0.1", &l);
+	assert_false(l.tunnel);
+	assert_int_equal(l.terms.cost_ms, 3);
+	assert_int_equal(checked("10.66.0.1", "t1", "203.0.113.9:1"), PATH_OPEN);
+	assert_false(seen.preferred);
+	underlay_set_uplinks(underlay, NULL, 0);
+	assert_int_equal(seen.unchecked, 2);
+	assert_int_equal(checked("10.66.0.1", "t1", "203.0.113.9:1"), PATH_NO_ROUTE);
+
+	/* One with frames is a network. */
+	close(fd);
+	fd = make_tunnel(IFF_TAP);
+	underlay_look(underlay);
+	told("10.66.0.1", &l);
+	assert_false(l.tunnel);
+	close(fd);
+}
+
 #define HOST(f) cmocka_unit_test_setup_teardown(f, stage, strike_links)
 #define UNDER(f) cmocka_unit_test_setup_teardown(f, raise_underlay, raze_underlay)
 
@@ -601,6 +671,7 @@ int main(void)
 		UNDER(news),
 		UNDER(storm),
 		UNDER(uplinks),
+		UNDER(other_tunnels),
 	};
 
 	if (!can_run())
