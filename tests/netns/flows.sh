@@ -18,10 +18,21 @@ command -v iperf3 >/dev/null || skip_all "no iperf3"
 pair_stage
 BULK=100000 # bytes in about a second that make a flow a settled flow
 
-# both_up A-LINES B-LINES [4|6]: both interfaces anew, with these lines in [Interface] of a and of b.
+# only FAMILY: there is but one path between the two, so that it is known whose packets to count: which of two was answered first is chance.
+only() {
+	local n i
+	for n in a b; do
+		[[ $n == a ]] && i=1 || i=2
+		ip_ns "$n" address flush dev "e$n" scope global
+		if [[ $1 == 4 ]]; then address "$n" "e$n" "10.9.0.$i/24"; else address "$n" "e$n" "fd09::$i/64"; fi || return 1
+	done
+}
+
+# both_up A-LINES B-LINES [4|6]: both interfaces anew, with these lines in [Interface] of a and of b, and no other family between them.
 both_up() {
 	meshd_down a wga >/dev/null 2>&1
 	meshd_down b wgb >/dev/null 2>&1
+	only "${3:-4}" || return 1
 	pair_conf "${3:-4}"
 	sed -i "s/^PrivateKey.*/&\n$1/" "$WORK/wga.conf"
 	sed -i "s/^PrivateKey.*/&\n$2/" "$WORK/wgb.conf"
