@@ -120,6 +120,7 @@ meshd_conf() {
 		ListenPort = $((51820 + n))
 		Address = 10.72.$n.$4/24
 		MTU = 1420
+		$([[ ${family[$1]} == 4 ]] || echo "FwMark = $((6000 + n))")
 		$(tr ';' '\n' <<<"${lines[$1]:-}")
 		[Peer]
 		PublicKey = $(public "$3")
@@ -127,9 +128,13 @@ meshd_conf() {
 		${5:+Endpoint = $5}
 	END
 }
+# Both hosts have both families, and peers tell each other so: what is to be measured over IPv6 must not go by IPv4, which has no labels.
 meshd_both() {
-	local n=${number[$1]} at=$B4
-	[[ ${family[$1]} == 4 ]] || at="[$B6]"
+	local n=${number[$1]} at=$B4 side
+	if [[ ${family[$1]} == 6 ]]; then
+		at="[$B6]"
+		for side in a b; do ip_ns "$side" rule add fwmark $((6000 + n)) unreachable || return 1; done
+	fi
 	meshd_conf "$1" b a 2
 	meshd_conf "$1" a b 1 "$at:$((51820 + n))"
 	meshd_up b "m${n}b" && meshd_up a "m${n}a"
