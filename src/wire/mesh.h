@@ -20,7 +20,7 @@ enum mesh_kind {
 	MESH_CAPABILITIES = 1,
 	MESH_PROBE = 2,
 	MESH_REPLY = 3,
-	MESH_EXCHANGE = 4,		/* reserved: peer exchange */
+	MESH_EXCHANGE = 4,		/* peer exchange: exchange/message.h */
 	MESH_OPEN = 5,
 	MESH_REPORT = 6,
 	MESH_PATH_PROBE = 7,
@@ -57,6 +57,7 @@ _Static_assert(MESH_MESSAGE_MAX == 256 && MESH_MESSAGE_MAX >= MESH_CAPABILITIES_
 enum {
 	MESH_FEATURE_ECN = 1,		/* takes the ECN field of the outer header in by RFC 6040 */
 	MESH_FEATURE_PATHS = 2,		/* speaks kinds 7 to 10: an address it is heard from is one more, and moves nothing by itself */
+	MESH_FEATURE_EXCHANGE = 4,	/* speaks kind 4 */
 };
 
 /*
