@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MESHD_EXCHANGE_BOOTSTRAP_H
+#define MESHD_EXCHANGE_BOOTSTRAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "exchange/store.h"
+
+/*
+ * Bootstrap files: a mesh's founding key and any items, to be mailed, put on a web server or shown as a QR code. Text:
+ *
+ *	-----BEGIN MESHD MESH-----
+ *	Mesh: NAME
+ *	Key: BASE64 of the founding key
+ *	Nodes: 12					(for people: not read)
+ *
+ *	BASE64 of Bootstrap, 64 characters a line
+ *	=BASE64 of the first 6 bytes of BLAKE2s of the bytes
+ *	-----END MESHD MESH-----
+ *
+ * What stands before and after is ignored (a mail's text), as are CRs and blanks at the ends of lines; two blocks are refused. Binary: "meshd\0\1\n", the
+ * length of the rest (4 bytes, little-endian), Bootstrap, 16 bytes of its BLAKE2s. Invitation files say INVITATION in the place of MESH; join requests use the same armour, saying
+ * JOIN REQUEST (and have a Signed in the place of Bootstrap).
+ */
+enum {
+	BOOTSTRAP_SIZE_MAX = 8 << 20,	/* bytes of a file */
+	BOOTSTRAP_ITEMS_MAX = 20000,
+	MESH_NAME_MAX = 63,		/* as a node's */
+};
+
+enum armour_kind {
+	ARMOUR_MESH,
+	ARMOUR_INVITATION,
+	ARMOUR_JOIN_REQUEST,
+	ARMOUR_KINDS,
+};
+
+struct bootstrap {
+	uint8_t mesh[SIGN_KEY_LEN];
+	char name[MESH_NAME_MAX + 1];
+	struct item **items;		/* unchecked ones: item_read_unchecked() */
+	size_t count;
+	uint8_t *token;			/* a Token, encoded; NULL: none. A secret */
+	size_t token_len;
+};
+
+/* What is in the file: armoured or binary. False with one line in 'why', and 'b' empty. Nothing is verified but form and checksum. */
+bool bootstrap_read(struct bootstrap *b, const void *data, size_t len, struct text *why);
+void bootstrap_done(struct bootstrap *b);
+
+/* What a merge came to. */
+struct bootstrap_news {
+	size_t added, known, old, refused;
+	char first_refused[160];	/* "node alpha: reason" */
+};
+
+/*
+ * Merge into a store of the same mesh: what is newer is taken, what is older left. First everything is verified: false, with one line in 'why' and the store as it
+ * was, where it is of another mesh, a signature is wrong, or an item is refused for anything but an unknown or released signer - those are counted as refused.
+ */
+bool bootstrap_merge(struct store *s, const struct bootstrap *b, int64_t now_s, struct bootstrap_news *news, struct text *why);
+
+/* A new store with what is in the file. NULL: as above. */
+struct store *bootstrap_store(const struct bootstrap *b, int64_t now_s, struct bootstrap_news *news, struct text *why);
+
+/*
+ * Write a store: all but invitations and what is expired. 'only' (count of them public keys; NULL: all nodes) chooses nodes, with what is needed to believe their records. 'token'
+ * may be NULL. False: no memory, or it is longer than BOOTSTRAP_SIZE_MAX.
+ */
+struct bootstrap_options {
+	const char *name;		/* of the mesh */
+	const uint8_t (*only)[KEY_LEN];
+	size_t only_count;
+	const uint8_t *token;
+	size_t token_len;
+	bool binary;
+	bool invitations;		/* with them: our own copy */
+};
+
+bool bootstrap_write(struct store *s, const struct bootstrap_options *o, int64_t now_s, struct text *out);
+
+/*
+ * The armour alone. 'headers': lines, each with its end; may be NULL. armour_read: the only block in the text, of any kind; 'kind' says which. 'data' has what was in it,
+ * which may be a secret. armour_header: the value of a line above the data of a text that armour_read() took; false: there is none, or it is too long.
+ */
+void armour_write(enum armour_kind kind, const char *headers, const void *data, size_t len, struct text *out);
+bool armour_read(const void *text, size_t text_len, enum armour_kind *kind, struct text *data, struct text *why);
+bool armour_header(const void *text, size_t text_len, const char *name, char *out, size_t size);
+
+#endif
