@@ -162,6 +162,18 @@ static void filter_in(struct babel *b, struct babel_prefix *p, void *ctx)
 	requests_check(b, p);
 }
 
+void babel_judge_again(struct babel *b, struct instant now)
+{
+	b->now = now;
+	prefix_walk(b, filter_in, NULL);
+}
+
+void babel_set_judge(struct babel *b, const struct babel_judge *judge, struct instant now)
+{
+	b->judge = judge ? *judge : (struct babel_judge){ 0 };
+	babel_judge_again(b, now);
+}
+
 struct old_filters {
 	const struct babel_filter *filters;
 	size_t count;

@@ -172,6 +172,18 @@ bool babel_next_packet(struct babel *b, struct babel_datagram *d, struct instant
 bool babel_originate(struct babel *b, const struct prefix_pair *p, uint16_t metric, struct instant now);
 void babel_withdraw(struct babel *b, const struct prefix_pair *p, struct instant now);
 
+/*
+ * Who may announce what, beside filters: asked of every announcement that comes in (with its router-id), before it is more than parsed; false: it is as if
+ * filters denied it. NULL: everybody may. After its answers may have changed babel_judge_again() has it asked anew of every route there is.
+ */
+struct babel_judge {
+	bool (*may)(void *ctx, void *owner, const struct ip_addr *neighbour, const struct prefix_pair *p, const uint8_t router_id[BABEL_ROUTER_ID_LEN]);
+	void *ctx;
+};
+
+void babel_set_judge(struct babel *b, const struct babel_judge *judge, struct instant now);
+void babel_judge_again(struct babel *b, struct instant now);
+
 /* Filters, copied; all routes are looked at again. False, with nothing changed: no memory. */
 bool babel_set_filters(struct babel *b, const struct babel_filter *filters, size_t count, struct instant now);
 

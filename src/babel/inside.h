@@ -135,6 +135,7 @@ struct babel {
 	struct babel_prefix *changed_first, *changed_last;	/* for babel_next_change() */
 	struct babel_filter *filters;
 	size_t filter_count;
+	struct babel_judge judge;	/* may == NULL: everybody may announce everything */
 	uint64_t route_changes, requests_sent, requests_forwarded, requests_answered, unfeasible, refused;
 	bool prefixes_logged;
 };

@@ -44,11 +44,13 @@ static struct babel_route *find(const struct babel_prefix *p, const struct babel
 }
 
 /* What a metric of the neighbour is here. */
-static uint16_t filtered_metric(const struct babel *b, const struct babel_route *r, uint16_t metric)
+static uint16_t filtered_metric(const struct babel *b, const struct babel_route *r, const uint8_t *router_id, uint16_t metric)
 {
 	const struct babel_neighbour *n = r->neighbour;
 	struct babel_filter_route judged = { .prefix = &r->prefix->pair, .iface = n->iface->config.name, .neighbour = n->address };
 
+	if (metric != BABEL_INFINITY && b->judge.may && !b->judge.may(b->judge.ctx, n->iface->owner, &n->address, &r->prefix->pair, router_id))
+		return BABEL_INFINITY;
 	return metric == BABEL_INFINITY ? metric : babel_filter_metric(b->filters, b->filter_count, BABEL_FILTER_IN, &judged, metric);
 }
 
@@ -63,7 +65,7 @@ void route_filter(struct babel *b, struct babel_route *r)
 {
 	uint16_t was = r->filtered;
 
-	r->filtered = filtered_metric(b, r, r->announced);
+	r->filtered = filtered_metric(b, r, r->router_id, r->announced);
 	if ((was == BABEL_INFINITY) != (r->filtered == BABEL_INFINITY))
 		prefix_announcers_changed(b, r->prefix);
 	smooth_set(&r->metric, with_cost(r, r->filtered), b->now.mono_us);
@@ -273,7 +275,7 @@ static void take_wildcard(struct babel *b, struct babel_neighbour *n)
 /* Whether to go on with what we have rather than with an unfeasible update: yes, unless some other route is as good as that. */
 static bool keeps(const struct babel *b, const struct babel_route *r, const struct babel_tlv *u)
 {
-	uint16_t metric = with_cost(r, filtered_metric(b, r, u->metric));
+	uint16_t metric = with_cost(r, filtered_metric(b, r, u->router_id, u->metric));
 
 	if (r->prefix->selected != r || !id_equal(r->router_id, u->router_id) || !route_usable(r))
 		return false;
