@@ -12,6 +12,7 @@
 
 #include "base/container.h"
 #include "node/inside.h"
+#include "node/mesh.h"
 
 int node_check(const struct node *n, const struct change *c)
 {
@@ -67,6 +68,11 @@ static bool plan_peer(struct node *n, const struct change_peer *cp, struct peer 
 	}
 	if (!p && cp->bits & CHANGE_PEER_UPDATE_ONLY)
 		return true;
+	/* Who was put out of the mesh is out, whatever a config says. */
+	if (node_mesh_refuses(n, cp->public_key)) {
+		log_warning(&n->log, "peer %s is left out: the mesh has revoked it", cp->name[0] ? cp->name : "(unnamed)");
+		return true;
+	}
 	if (!p) {
 		p = peer_new(n, cp->public_key);
 		if (!p)
@@ -87,7 +93,7 @@ static bool plan_peers(struct node *n, const struct change *c, struct plan *plan
 
 	future_public_key(n, c, self);
 	for (size_t i = 0; c->bits & CHANGE_REPLACE_PEERS && i < n->peer_count; i++)
-		n->peers[i]->doomed = n->peers[i]->replace_allowed = true;
+		n->peers[i]->doomed = n->peers[i]->replace_allowed = !n->peers[i]->mesh.recorded;
 	for (size_t i = 0; i < c->peer_count; i++) {
 		/* A node is not its own peer; WireGuard skips it silently. */
 		if (memcmp(c->peers[i].public_key, self, KEY_LEN) && !plan_peer(n, &c->peers[i], &plan->who[i]))
@@ -222,6 +228,7 @@ static void commit_identity(struct node *n, const struct change *c)
 			rekey_forget_sent(&n->peers[i]->rekey);
 			noise_handshake_rekey_static(&n->peers[i]->handshake, &n->identity);
 		}
+		node_mesh_identity(n, n->now);
 	}
 	crypto_wipe(before, sizeof(before));
 }
@@ -247,6 +254,10 @@ static bool ends_auto(const struct change_peer *cp)
 static void commit_routing(struct peer *p, const struct change_peer *cp, bool whole)
 {
 	if (cp->bits & CHANGE_PEER_BABEL)
+		p->mesh.never = !cp->babel;
+	else if (whole)
+		p->mesh.never = false;
+	if (cp->bits & CHANGE_PEER_BABEL)
 		p->babel = cp->babel;
 	else if (whole || (p->allowed_auto && ends_auto(cp)))
 		p->babel = false;	/* what was left to Babel is said now */
@@ -261,6 +272,10 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	bool whole = p->whole;	/* what is not said is off, rather than left as it was */
 	bool keepalive = false;
 
+	/* One that was there by its record alone is the config's from now on. */
+	whole |= p->mesh.recorded && !(cp->bits & CHANGE_PEER_RECORDED);
+	p->mesh.recorded = cp->bits & CHANGE_PEER_RECORDED;
+	p->mesh.joiner = cp->bits & CHANGE_PEER_JOINER;
 	p->whole = false;
 	if (cp->bits & CHANGE_PEER_PSK)
 		memcpy(p->handshake.psk, cp->psk, KEY_LEN);
@@ -376,6 +391,7 @@ static void commit(struct node *n, const struct change *c, struct plan *plan, st
 		node_routing_changed(n, now);
 	for (size_t i = 0; i < n->peer_count; i++)
 		peer_paths_settings(n, n->peers[i], now);
+	node_mesh_applied(n);
 }
 
 int node_apply(struct node *n, const struct change *c, struct instant now)

@@ -70,6 +70,7 @@ struct babel_redistribute {
 
 struct babel_settings {
 	bool section;			/* there is a [Babel] */
+	bool mesh;			/* there is a [Mesh], which wants Babel without one */
 	int64_t hello_us;		/* HelloInterval; 0: BABEL_HELLO_US */
 	bool has_router_id;
 	uint8_t router_id[BABEL_ROUTER_ID_LEN];

@@ -83,7 +83,7 @@ void change_links_default(struct change *c)
 
 enum transit_mode change_transit_default(const struct change *c)
 {
-	if (c->babel.section)
+	if (c->babel.section || c->babel.mesh)
 		return TRANSIT_LANE;
 	for (size_t i = 0; i < c->peer_count; i++)
 		if (c->peers[i].bits & CHANGE_PEER_BABEL && c->peers[i].babel)

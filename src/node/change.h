@@ -108,6 +108,8 @@ enum change_peer_bit {
 	CHANGE_PEER_BANDWIDTH = 2048,
 	CHANGE_PEER_BABEL = 4096,	/* 'babel' is set; of a peer that CHANGE_REPLACE_PEERS finds unsaid it is off */
 	CHANGE_PEER_ALLOWED_AUTO = 8192,	/* 'allowed_auto' is set; unsaid it is off, and CHANGE_PEER_REPLACE_ALLOWED ends it */
+	CHANGE_PEER_RECORDED = 16384,	/* the mesh's word, not the config's: it stays when the config no longer names it */
+	CHANGE_PEER_JOINER = 32768,	/* with it: the holder of an invitation */
 	CHANGE_PEER_LINK = 256 | 512 | 1024 | 2048,
 };
 

@@ -77,6 +77,11 @@ static bool end_section(struct config_parser *p)
 {
 	struct change_peer *peer = p->peer;
 
+	if (p->section == SECTION_MESH && !p->c->mesh_file) {
+		p->line = p->mesh_line;
+		p->key = "[Mesh]";
+		return config_fail(p, "no File in this section");
+	}
 	if (p->section != SECTION_PEER)
 		return true;
 	if (!p->peer_has_key) {
@@ -100,6 +105,16 @@ static bool begin_babel(struct config_parser *p)
 	return true;
 }
 
+static bool begin_mesh(struct config_parser *p)
+{
+	if (p->c->change.babel.mesh)
+		return config_fail(p, "a second [Mesh]");
+	p->c->change.babel.mesh = true;
+	p->section = SECTION_MESH;
+	p->mesh_line = p->line;
+	return true;
+}
+
 static bool begin_section(struct config_parser *p, char *line)
 {
 	if (!end_section(p))
@@ -111,8 +126,10 @@ static bool begin_section(struct config_parser *p, char *line)
 	}
 	if (word_equal(line, "[Babel]"))
 		return begin_babel(p);
+	if (word_equal(line, "[Mesh]"))
+		return begin_mesh(p);
 	if (!word_equal(line, "[Peer]"))
-		return config_fail_at(p, line, "is neither [Interface], [Peer] nor [Babel]");
+		return config_fail_at(p, line, "is neither [Interface], [Peer], [Babel] nor [Mesh]");
 	if (p->c->change.peer_count >= CHANGE_PEERS_MAX)
 		return config_fail(p, "more than 65536 peers");
 	p->peer = change_add_peer(&p->c->change);
@@ -132,6 +149,8 @@ static const char *wrong_section(enum config_section good)
 		return "belongs in [Peer]";
 	case SECTION_BABEL:
 		return "belongs in [Babel]";
+	case SECTION_MESH:
+		return "belongs in [Mesh]";
 	case SECTION_BOTH:
 		return "belongs in [Interface] or [Peer]";
 	default:
@@ -242,6 +261,7 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 	copy[len] = 0;
 	p.line = 0;
 	c->offloads = OFFLOAD_ALL;
+	c->lan_discovery = true;
 	change_links_default(&c->change);
 	good = read_lines(&p, copy, len) && finish_change(&p);
 	crypto_wipe(copy, len);
@@ -260,6 +280,8 @@ void config_done(struct config *c)
 		drop_strings(&c->hooks[i]);
 	free(c->table_text);
 	free(c->private_key_file);
+	free(c->mesh_file);
+	free(c->hosts_file);
 	change_done(&c->change);
 	memset(c, 0, sizeof(*c));
 }

@@ -59,6 +59,9 @@ struct config {
 	unsigned int offloads;		/* enum offload (base/offloads.h) that may be used */
 	struct config_strings hooks[HOOK_KINDS];
 	char *private_key_file;		/* NULL: none; the caller reads it into change.private_key */
+	char *mesh_file;		/* [Mesh] File, as written; NULL: there is no [Mesh] */
+	char *hosts_file;		/* [Mesh] HostsFile; NULL: none */
+	bool lan_discovery;		/* counts in a mesh only */
 	struct change change;		/* see config_parse() */
 };
 

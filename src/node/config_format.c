@@ -145,6 +145,8 @@ static void format_interface(const struct config *c, struct text *out)
 	format_links(&c->change, out);
 	if (c->change.bits & CHANGE_ROUTING && c->change.transit != change_transit_default(&c->change))
 		text_addf(out, "Transit = %s\n", transit_mode_name(c->change.transit));
+	if (!c->lan_discovery)
+		text_add(out, "LanDiscovery = off\n");
 	if (c->change.listen_port)
 		text_addf(out, "ListenPort = %u\n", (unsigned int)c->change.listen_port);
 	if (c->change.fwmark)
@@ -153,6 +155,15 @@ static void format_interface(const struct config *c, struct text *out)
 		text_addf(out, "PrivateKeyFile = %s\n", c->private_key_file);
 	else if (!crypto_is_zero(c->change.private_key, KEY_LEN))
 		format_key(out, "PrivateKey", c->change.private_key);
+}
+
+static void format_mesh(const struct config *c, struct text *out)
+{
+	if (!c->mesh_file)
+		return;
+	text_addf(out, "\n[Mesh]\nFile = %s\n", c->mesh_file);
+	if (c->hosts_file)
+		text_addf(out, "HostsFile = %s\n", c->hosts_file);
 }
 
 static void format_allowed(const struct change_peer *p, struct text *out)
@@ -221,6 +232,7 @@ void config_format(const struct config *c, struct text *out)
 		return;
 	}
 	format_interface(c, out);
+	format_mesh(c, out);
 	if (c->change.bits & CHANGE_ROUTING)
 		config_format_babel(&c->change.babel, out);
 	for (size_t i = 0; i < c->change.peer_count; i++)

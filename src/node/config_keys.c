@@ -68,12 +68,11 @@ static bool set_fwmark(struct config_parser *p, char *value)
 
 /* [Interface]: wg-quick's keys, and ours */
 
-static bool set_private_key_file(struct config_parser *p, char *value)
+/* A path, into '*to'; the last one counts. */
+static bool set_path(struct config_parser *p, const char *value, char **to)
 {
 	char *path;
 
-	if (p->has_private_key)
-		return config_fail(p, "there is a PrivateKey already");
 	if (!*value)
 		return config_fail(p, "an empty value is not a path");
 	for (size_t i = 0; value[i]; i++)
@@ -82,9 +81,16 @@ static bool set_private_key_file(struct config_parser *p, char *value)
 	path = word_copy(value);
 	if (!path)
 		return config_fail_memory(p);
-	free(p->c->private_key_file);
-	p->c->private_key_file = path;
+	free(*to);
+	*to = path;
 	return true;
+}
+
+static bool set_private_key_file(struct config_parser *p, char *value)
+{
+	if (p->has_private_key)
+		return config_fail(p, "there is a PrivateKey already");
+	return set_path(p, value, &p->c->private_key_file);
 }
 
 /* A length that is a netmask, as ip(8) takes them: turn it into a number of bits. */
@@ -329,6 +335,14 @@ static bool add_post_down(struct config_parser *p, char *value)
 	return add_hook(p, HOOK_POST_DOWN, value);
 }
 
+static bool set_lan_discovery(struct config_parser *p, char *value)
+{
+	p->c->lan_discovery = word_equal(value, "on");
+	if (!p->c->lan_discovery && !word_equal(value, "off"))
+		return config_fail_at(p, value, "is neither on nor off");
+	return true;
+}
+
 /* Either section: what a peer says goes before what the interface says */
 
 static struct link_settings *link_of(struct config_parser *p, enum change_peer_bit bit)
@@ -516,6 +530,18 @@ static bool set_name(struct config_parser *p, char *value)
 	return true;
 }
 
+/* [Mesh] */
+
+static bool set_mesh_file(struct config_parser *p, char *value)
+{
+	return set_path(p, value, &p->c->mesh_file);
+}
+
+static bool set_hosts_file(struct config_parser *p, char *value)
+{
+	return set_path(p, value, &p->c->hosts_file);
+}
+
 /* The table */
 
 static const struct config_key keys[] = {
@@ -536,6 +562,7 @@ static const struct config_key keys[] = {
 	{ "Spread", SECTION_INTERFACE, READ_BY_QUICK, config_set_path_spread },
 	{ "MssClamp", SECTION_INTERFACE, READ_BY_QUICK, config_set_mss_clamp },
 	{ "Uplink", SECTION_INTERFACE, READ_BY_QUICK, config_add_uplink },
+	{ "LanDiscovery", SECTION_INTERFACE, READ_BY_QUICK, set_lan_discovery },
 	{ "FlowSessions", SECTION_BOTH, READ_BY_QUICK, set_flow_sessions },
 	{ "Ecn", SECTION_BOTH, READ_BY_QUICK, set_ecn },
 	{ "Dscp", SECTION_BOTH, READ_BY_QUICK, set_dscp },
@@ -556,6 +583,8 @@ static const struct config_key keys[] = {
 	{ "Filter", SECTION_BABEL, READ_BY_QUICK, config_add_filter },
 	{ "HelloInterval", SECTION_BABEL, READ_BY_QUICK, config_set_hello_interval },
 	{ "RouterId", SECTION_BABEL, READ_BY_QUICK, config_set_router_id },
+	{ "File", SECTION_MESH, READ_BY_QUICK, set_mesh_file },
+	{ "HostsFile", SECTION_MESH, READ_BY_QUICK, set_hosts_file },
 };
 
 /* Whether 'word' is the key 'k', with the blanks inside that wg does not see. */

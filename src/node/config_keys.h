@@ -17,6 +17,7 @@ enum config_section {
 	SECTION_INTERFACE = 1,
 	SECTION_PEER = 2,
 	SECTION_BABEL = 4,
+	SECTION_MESH = 8,
 	SECTION_BOTH = SECTION_INTERFACE | SECTION_PEER,	/* of a key: it is good in either */
 };
 
@@ -30,6 +31,7 @@ struct config_parser {
 	enum config_section section;
 	bool has_private_key;		/* PrivateKey was given, be it zero */
 	bool has_transit;
+	size_t mesh_line;		/* where [Mesh] began */
 	struct change_peer *peer;	/* of the [Peer] being read... */
 	size_t peer_line;		/* ...which began here... */
 	bool peer_has_key;		/* ...and has a PublicKey */

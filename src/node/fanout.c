@@ -26,6 +26,7 @@ struct fanout {
 	uint8_t msg[WG_INITIATION_LEN];
 	int64_t next_us;		/* when it goes to the next; 0: it does not */
 	int64_t end_us;
+	int64_t also_us;		/* when it last went to where theirs came from */
 	unsigned int round;		/* attempts before it that nobody answered */
 	size_t count;			/* of those it went to */
 	struct path_addr to[NODE_FANOUT_MAX];
@@ -93,6 +94,18 @@ static const struct path_addr *next_way(struct node *n, struct peer *p, const st
 	return NULL;
 }
 
+static bool is_punching(const struct peer *p, struct instant now)
+{
+	return now.mono_us < p->mesh.punch_us;
+}
+
+static int64_t first_gap_ms(struct node *n, struct peer *p, struct instant now)
+{
+	if (is_punching(p, now))
+		return NODE_FANOUT_PUNCH_GAP_MS;
+	return peer_paths_alive(n, p, now) ? NODE_FANOUT_LATER_MS : NODE_FANOUT_MS;
+}
+
 bool fanout_start(struct node *n, struct peer *p, const uint8_t msg[WG_INITIATION_LEN], struct instant now)
 {
 	struct path_addr v[NODE_FANOUT_MAX];
@@ -115,7 +128,9 @@ bool fanout_start(struct node *n, struct peer *p, const uint8_t msg[WG_INITIATIO
 	send_to(n, p, to, msg, WG_INITIATION_LEN, now);
 	f->end_us = now.mono_us + REKEY_TIMEOUT_S * US_PER_S;
 	if (next_way(n, p, f, v))
-		f->next_us = now.mono_us + (peer_paths_alive(n, p, now) ? NODE_FANOUT_LATER_MS : NODE_FANOUT_MS) * US_PER_MS;
+		f->next_us = now.mono_us + first_gap_ms(n, p, now) * US_PER_MS;
+	else if (is_punching(p, now))
+		f->next_us = now.mono_us + NODE_FANOUT_PUNCH_MS * US_PER_MS;
 	if (f->round)
 		peer_paths_stale(n, p, now);
 	return true;
@@ -145,6 +160,30 @@ int64_t fanout_next(const struct peer *p)
 	return p->fanout && p->fanout->next_us ? p->fanout->next_us : NEVER_US;
 }
 
+/* Where holes are punched the same message goes to all of them again, for what was lost at a closed door arrives at an open one. */
+static void again_from_start(struct peer *p, struct instant now)
+{
+	struct fanout *f = p->fanout;
+
+	f->count = 0;
+	f->next_us = now.mono_us + NODE_FANOUT_PUNCH_MS * US_PER_MS;
+	f->end_us = p->mesh.punch_us > f->end_us ? p->mesh.punch_us : f->end_us;
+}
+
+void fanout_punch(struct peer *p, struct instant now)
+{
+	if (p->fanout && p->handshake.state == NOISE_CREATED_INITIATION)
+		again_from_start(p, now);
+}
+
+void fanout_also(struct node *n, struct peer *p, const struct path_addr *to, struct instant now)
+{
+	if (p->fanout && is_punching(p, now) && now.mono_us - p->fanout->also_us > NODE_FANOUT_PUNCH_MS / 2 * US_PER_MS && !handshake_out_full(n)) {
+		p->fanout->also_us = now.mono_us;
+		send_to(n, p, to, p->fanout->msg, WG_INITIATION_LEN, now);
+	}
+}
+
 void fanout_expire(struct node *n, struct peer *p, struct instant now)
 {
 	struct fanout *f = p->fanout;
@@ -154,11 +193,13 @@ void fanout_expire(struct node *n, struct peer *p, struct instant now)
 	if (now.mono_us < fanout_next(p) || handshake_out_full(n))
 		return;
 	to = p->handshake.state == NOISE_CREATED_INITIATION && now.mono_us < f->end_us ? next_way(n, p, f, v) : NULL;
-	f->next_us = to ? now.mono_us + NODE_FANOUT_MS * US_PER_MS : 0;
-	if (!to)
-		return;
-	f->to[f->count++] = *to;
-	send_to(n, p, to, f->msg, WG_INITIATION_LEN, now);
+	f->next_us = to ? now.mono_us + (is_punching(p, now) ? NODE_FANOUT_PUNCH_GAP_MS : NODE_FANOUT_MS) * US_PER_MS : 0;
+	if (to) {
+		f->to[f->count++] = *to;
+		send_to(n, p, to, f->msg, WG_INITIATION_LEN, now);
+	} else if (is_punching(p, now) && p->handshake.state == NOISE_CREATED_INITIATION) {
+		again_from_start(p, now);
+	}
 }
 
 void fanout_answered(struct peer *p, const struct lane_handshake *h, const uint8_t response[WG_RESPONSE_LEN], struct instant now)

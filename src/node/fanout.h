@@ -20,6 +20,8 @@ struct peer;
 enum {
 	NODE_FANOUT_MAX = 16,		/* paths of one attempt */
 	NODE_FANOUT_MS = 250,		/* from one to the next */
+	NODE_FANOUT_PUNCH_MS = 500,	/* while holes are punched: to all again after so long, */
+	NODE_FANOUT_PUNCH_GAP_MS = 20,	/* from one to the next */
 	NODE_FANOUT_LATER_MS = 1000,	/* from the first to the second, where that one was alive a moment ago */
 	NODE_FANOUT_FRESH_S = 10,	/* a moment: so long ago something was heard */
 };
@@ -38,6 +40,10 @@ void fanout_end(struct peer *p);
 
 /* Whether the one under way went to 'to'. */
 bool fanout_went_to(const struct peer *p, const struct endpoint *to);
+
+/* Holes are punched, until p->mesh.punch_us: the initiation under way goes to all again. And where one of the peer's came from and was not taken. */
+void fanout_punch(struct peer *p, struct instant now);
+void fanout_also(struct node *n, struct peer *p, const struct path_addr *to, struct instant now);
 
 int64_t fanout_next(const struct peer *p);
 void fanout_expire(struct node *n, struct peer *p, struct instant now);

@@ -11,6 +11,7 @@
 
 #include "base/container.h"
 #include "node/inside.h"
+#include "node/mesh.h"
 
 /* Whose keypair an index of ours is, or NULL. The keypair itself may be gone as soon as its lane goes on. */
 static struct lane_peer *owner_of(struct node *n, uint32_t index)
@@ -222,6 +223,9 @@ static void send_response(struct node *n, struct peer *p, const struct lane_hand
  */
 static bool crosses_ours(const struct node *n, const struct peer *p, const struct lane_handshake *h, struct instant now)
 {
+	/* Ours goes on and on while holes are punched, so one is enough, and goes to where theirs came from as well (fanout_also()). */
+	if (p->handshake.state == NOISE_CREATED_INITIATION && now.mono_us < p->mesh.punch_us)
+		return memcmp(n->identity.public_key, p->public_key, KEY_LEN) < 0;
 	return p->handshake.state == NOISE_CREATED_INITIATION && now.mono_us - p->initiated_us < NODE_CROSSING_MS * US_PER_MS &&
 	       memcmp(n->identity.public_key, p->public_key, KEY_LEN) < 0 && fanout_went_to(p, &h->from.remote);
 }
@@ -245,7 +249,13 @@ static void take_initiation(struct node *n, const struct lane_handshake *h, stru
 		drop(n, DROP_UNKNOWN_PEER);
 		return;
 	}
+	if (!node_mesh_admits(n, p)) {
+		crypto_wipe(&offer, sizeof(offer));
+		drop(n, DROP_HANDSHAKE_FLOODED);
+		return;
+	}
 	if (crosses_ours(n, p, h, now)) {
+		fanout_also(n, p, &h->from, now);
 		crypto_wipe(&offer, sizeof(offer));
 		drop(n, DROP_HANDSHAKE_UNEXPECTED);
 		return;
@@ -290,6 +300,7 @@ static void take_response(struct node *n, const struct lane_handshake *h, struct
 		lane_want_keepalive(peer_lane(n, p), peer_link(p));
 		spread_session(n, p, now);
 		peer_paths_session(n, p, now);
+		node_mesh_session(n, p, now);
 	}
 	peer_rearm(n, p);
 }

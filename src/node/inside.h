@@ -11,8 +11,10 @@
 #include "node/fib.h"
 #include "node/lane.h"
 #include "node/links.h"
+#include "node/mesh.h"
 #include "node/node.h"
 #include "node/paths.h"
+#include "node/shortcut.h"
 #include "node/spread.h"
 #include "path/path.h"
 #include "transport/cookie.h"
@@ -37,8 +39,46 @@ enum {
 	NODE_RATE_MS = 1000,		/* how often transfer rates are sampled while there is traffic */
 };
 
+struct mesh;
 struct routing;
 struct routing_iface;
+
+/* What the mesh makes of a peer (mesh_inside.h). All zero: nothing. */
+struct peer_mesh {
+	bool recorded;			/* it is there because of a record or an invitation, not of the config */
+	bool joiner;			/* it holds a one-time key: it may speak of joining, and of nothing else */
+	bool never;			/* the config wants no Babel on the link */
+	bool good;			/* it has a record in good standing, and is a meshd */
+	bool device;			/* it is a plain WireGuard behind us */
+	bool neighbour;			/* gossiped with */
+	bool told_out;			/* it was told that it is revoked, and goes */
+	bool primed;			/* the endpoints of its record are candidates: not of thousands of peers at once */
+	bool trying;			/* a session is wanted, to have a backbone link */
+	bool sought;			/* ...because no route led to it */
+	bool backbone;			/* Babel runs on the link, for the mesh's sake */
+	bool chosen;			/* ...by our own choice */
+	bool opening, shortcut;		/* a shortcut is wanted; stands */
+	uint64_t serial;		/* of its record, whose prefixes lanes know as its */
+	uint8_t roles;			/* enum node_role, of its record */
+	bool reachable;			/* its record has endpoints, or it was found in another way */
+	struct ip_prefix address;	/* the first of its record; family IP_NONE: it has none */
+	int64_t trimmed_us;		/* when the link was given up for there were too many; 0: never */
+	int64_t since_us;		/* it is tried, or a backbone link, or wanted as a shortcut, since then */
+	int64_t babel_us;		/* its last packet of Babel's; 0: never */
+	int64_t retry_us;		/* not to be tried before */
+	unsigned int backoff_s;		/* how long after the last time in vain */
+	int64_t open_us;		/* a shortcut is not to be opened before */
+	int64_t punch_us;		/* until then initiations go to all addresses again and again */
+	int64_t punched_us;		/* last message about it sent; and taken */
+	int64_t struck_us;
+	int64_t used_us;		/* when packets last took the shortcut, or would have */
+	int64_t routed_us;		/* when it may have passed on all of MESH_ROUTED_BURST again */
+	struct endpoint seen;		/* where it sees us; family IP_NONE: not told */
+	struct path_remote *told;	/* what it told of its addresses by itself; told_count */
+	size_t told_count;
+	struct path_remote *struck;	/* and by a message that went through others */
+	size_t struck_count;
+};
 
 struct peer {
 	struct lane_peer data;
@@ -63,6 +103,7 @@ struct peer {
 	int64_t handshake_wall_ns;
 	uint64_t rx_bytes, tx_bytes;	/* of handshakes; the lane counts data */
 	bool babel, allowed_auto;	/* as configured: struct change_peer */
+	struct peer_mesh mesh;
 	int64_t rate_us;		/* when the bytes below were taken */
 	uint64_t rate_rx_bytes, rate_tx_bytes;
 	uint64_t rx_rate, tx_rate;	/* between the last two samples */
@@ -85,8 +126,11 @@ struct node {
 	struct lpm allowed;		/* allowed IPs to lane peers: the lanes read it, it changes while all gates are closed */
 	struct ip_prefix *allowed_list;	/* the same, a peer's side by side, in address order */
 	struct fib fib;			/* Babel's routes and who announces them, for the lanes, likewise */
+	struct owners owners;		/* whose prefixes are by the records of a mesh, for the lanes, likewise */
 	struct lpm host;		/* addresses and networks the host itself has, for the lanes, likewise */
 	struct routing *routing;
+	struct mesh *mesh;		/* NULL: this node is of none... */
+	struct node_exchange exchange;	/* ...and may be about to join one */
 	struct noise_identity identity;
 	struct cookie_checker checker;
 	struct ratelimit ratelimit;
@@ -138,6 +182,12 @@ static inline struct lane *peer_lane(const struct node *n, const struct peer *p)
 static inline struct lane_link *peer_link(const struct peer *p)
 {
 	return &p->data.links[p->data.home];
+}
+
+/* Whether Babel is to run on the link to the peer: as configured, or for the mesh's sake. */
+static inline bool peer_has_babel(const struct peer *p)
+{
+	return p->babel || p->mesh.backbone;
 }
 
 /* What holds for the peer: its own settings, and the interface's for the rest. Its bandwidth is its own or none. */

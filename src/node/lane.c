@@ -25,6 +25,7 @@
 
 #include "crypto/aead.h"
 #include "node/fib.h"
+#include "node/shortcut.h"
 #include "node/lane_inside.h"
 #include "path/pmtu.h"
 #include "transport/rekey.h"
@@ -33,6 +34,7 @@
 #include "wire/ip.h"
 
 static const struct fib no_routes;
+static const struct owners no_owners;
 static const struct lpm nowhere;
 
 bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const struct lpm *allowed, const uint8_t flow_key[16])
@@ -42,6 +44,7 @@ bool lane_init(struct lane *l, unsigned int number, unsigned int lanes, const st
 	l->lanes = lanes;
 	l->allowed = allowed;
 	l->fib = &no_routes;
+	l->owners = &no_owners;
 	l->host = &nowhere;
 	l->transit = TRANSIT_KERNEL;
 	l->mtu = 1420;
@@ -308,18 +311,24 @@ struct lane_peer *lane_allowed_peer(const struct lane *l, uint8_t family, const 
 static struct lane_peer *peer_for(struct lane *l, const struct packet *packet)
 {
 	enum drop_reason reason = DROP_NO_PEER;
+	enum lane_way way = LANE_WAY_NONE;
 	struct lane_peer *p = NULL;
 	struct ip_view v;
-	unsigned int len;
+	unsigned int len = 0;
 
 	if (!ip_view(&v, packet->data, packet->len)) {
 		lane_drop(l, DROP_BAD_OUTGOING);
 		return NULL;
 	}
-	if (!l->fib->count)
+	if (!l->fib->count && !l->owners->count)
 		p = lane_allowed_peer(l, v.family, v.dst);
-	else if (lane_way(l, &v, &p, &len) == LANE_WAY_UNREACHABLE)
+	else
+		way = lane_way(l, &v, &p, &len);
+	if (way == LANE_WAY_UNREACHABLE)
 		reason = DROP_UNREACHABLE;
+	/* What is this host's, or goes over another interface of its, is no matter of shortcuts. */
+	if (l->owners->count && way != LANE_WAY_HOST)
+		p = lane_shortcut(l, &v, p, way == LANE_WAY_NONE ? 0 : len);
 	if (!p)
 		refuse(l, NULL, packet, reason, ICMP_NO_ROUTE);
 	return p;
@@ -502,7 +511,8 @@ static bool send_control(struct lane *l)
 		lane_note(l, k, LANE_ANY_SENT);
 	}
 	l->control_out_first = (l->control_out_first + 1) % LANE_CONTROLS_OUT;
-	l->control_out_count--;
+	if (!--l->control_out_count)
+		l->control_out_first = 0;
 	return true;
 }
 

@@ -24,6 +24,8 @@
 
 struct cookie_checker;
 struct fib;
+struct owner;
+struct owners;
 
 /*
  * The data plane of one worker. Everything comes in batches. What goes to the wire is sealed into the lane's own memory, in runs
@@ -167,8 +169,9 @@ enum {
 	LANE_SLOTS = 256 + 6 * PACKET_BATCH,	/* slots of LANE_SLOT_LEN, for packets that wait and for the driver */
 	LANE_SLOT_LEN = 65536,
 	LANE_HANDSHAKES_MAX = 512,	/* handshake messages that wait for the node */
-	LANE_CONTROLS_MAX = 256,	/* control messages from peers that wait for the node */
+	LANE_CONTROLS_MAX = 512,	/* control messages from peers that wait for the node */
 	LANE_CONTROLS_PEER = LANE_CONTROLS_MAX / 4,	/* of one peer */
+	LANE_CONTROL_LEN = 1104,	/* the longest: of the exchange (exchange/message.h), padded */
 	LANE_CONTROLS_OUT = 256,	/* and to them */
 	LANE_ROUTING_LEN = 1500,	/* the longest packet of Babel's over a link */
 	LANE_ROUTING_MAX = 1024,	/* of them that wait for the node */
@@ -254,10 +257,12 @@ struct lane_peer {
 	bool managed;			/* the node alone decides where to send: being heard from elsewhere moves nothing */
 	uint32_t mtu;			/* inner packets up to this fit the paths in use; 0: not known, the lane's counts. Never more than that */
 	bool babel;			/* Babel runs on the link: its packets are the node's */
+	bool hailed;			/* none runs, and the node wants to know if the peer has one */
 	bool ecn_in;			/* the outer ECN field of what comes in means something */
 	uint8_t ecn_out;		/* enum lane_ecn */
 	int8_t dscp;			/* as in struct link_settings */
 	struct shaper shaper;		/* of this peer alone */
+	struct owner *owned;		/* prefixes that are its by the mesh's records: node/shortcut.h */
 };
 
 /* The same in one lane, which alone writes it (and the node while the gate is closed). */
@@ -298,7 +303,7 @@ struct lane_control {
 	uint8_t tos;			/* outer */
 	int64_t at_us;			/* when it came, by the kernel if it told, else when it was opened */
 	uint32_t len;			/* of what is here: of a padded one the beginning */
-	uint8_t msg[MESH_MESSAGE_MAX];
+	uint8_t msg[LANE_CONTROL_LEN];
 	/* To send, with lane_send_over(): 'from' is where to, by our socket 'port'; 'outer' as there. */
 	bool over;
 	uint8_t port;
@@ -350,6 +355,7 @@ struct lane {
 	struct u32map indices;			/* our receiver indices (sub-session 0) to keypairs */
 	const struct lpm *allowed;		/* allowed IPs to lane peers, the node's */
 	const struct fib *fib;			/* the node's routes, beside them; empty where Babel does not run */
+	const struct owners *owners;		/* whose prefixes are by the records of a mesh; empty without one */
 	const struct lpm *host;			/* what is this host's, or the kernel has ways of its own to, by any value: never forwarded here */
 	uint8_t transit;			/* enum transit_mode; at first TRANSIT_KERNEL */
 	struct ip_addr own4, own6;		/* lane_set_addresses() */

@@ -12,6 +12,7 @@
  * Bytes stay where they were read: opened in place, they are gathered by the write to the TUN.
  */
 #include "node/lane_inside.h"
+#include "node/shortcut.h"
 
 #include "crypto/aead.h"
 #include "node/fib.h"
@@ -54,11 +55,11 @@ static void packet_in(struct lane *l, struct lane_peer *p, uint8_t *data, uint32
 		lane_drop(l, DROP_BAD_INNER);
 		return;
 	}
-	if (p->babel && lane_is_routing(&v, data)) {
+	if ((p->babel || p->hailed) && lane_is_routing(&v, data)) {
 		lane_keep_routing(l, p, data, v.len);
 		return;
 	}
-	if (l->transit != TRANSIT_KERNEL || l->fib->count)
+	if (l->transit != TRANSIT_KERNEL || l->fib->count || l->owners->count)
 		verdict = lane_judge(l, p, &v);
 	if (verdict ? !verdict->accepted : lane_allowed_peer(l, v.family, v.src) != p) {
 		lane_drop(l, DROP_SOURCE);

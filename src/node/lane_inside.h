@@ -43,6 +43,12 @@ void lane_keep_routing(struct lane *l, struct lane_peer *p, const uint8_t *packe
  */
 enum lane_way lane_way(const struct lane *l, const struct ip_view *v, struct lane_peer **to, unsigned int *len);
 
+/*
+ * Where a packet of the host's own goes that would go to 'to' (NULL: nowhere) by a prefix of 'len' bits: to the owner of its destination, if a shortcut to it stands; else as it would, but the owner learns
+ * that a shortcut is wanted.
+ */
+struct lane_peer *lane_shortcut(struct lane *l, const struct ip_view *v, struct lane_peer *to, unsigned int len);
+
 /* Whether an opened packet may be the peer's, and where it goes from here. Good until the next is asked about. */
 const struct lane_verdict *lane_judge(struct lane *l, struct lane_peer *p, const struct ip_view *v);
 

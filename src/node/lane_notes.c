@@ -278,7 +278,9 @@ bool lane_take_control(struct lane *l, struct lane_control *c)
 		if (c->peer)
 			c->peer->links[l->number].controls--;
 		l->control_first = (l->control_first + 1) % LANE_CONTROLS_MAX;
-		l->control_count--;
+		/* Empty, it begins again at its start: memory that was never needed is never touched. */
+		if (!--l->control_count)
+			l->control_first = 0;
 	}
 	lane_open(l);
 	return any;

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "node/fib.h"
 #include "node/lane_inside.h"
+#include "node/shortcut.h"
 #include "wire/ip.h"
 
 enum {
@@ -50,6 +51,26 @@ enum lane_way lane_way(const struct lane *l, const struct ip_view *v, struct lan
 	return LANE_WAY_HOST;
 }
 
+struct lane_peer *lane_shortcut(struct lane *l, const struct ip_view *v, struct lane_peer *to, unsigned int len)
+{
+	struct owner *w = owners_lookup(l->owners, v->family, v->dst);
+	const struct owner *ours;
+	unsigned int allowed;
+
+	/* What the config gives to somebody, as long a prefix or longer, is the operator's word; a longer route may be to something behind another. */
+	if (!w || !w->peer || w->peer == to || len > w->prefix.len || (allowed_for(l, v->family, v->dst, &allowed) && allowed >= w->prefix.len))
+		return to;
+	ours = owners_lookup(l->owners, v->family, v->src);
+	if (!ours || ours->peer)
+		return to;
+	if (w->shortcut && lane_has_session(l, &w->peer->links[l->number])) {
+		atomic_fetch_add_explicit(&w->used, 1, memory_order_relaxed);
+		return w->peer;
+	}
+	atomic_fetch_add_explicit(&w->wanted, 1, memory_order_relaxed);
+	return to;
+}
+
 /* 192.0.0.8: what a router without an IPv4 address sends errors from (RFC 7600 4.8, RFC 9229 3). */
 static const uint8_t dummy4[4] = { 192, 0, 0, 8 };
 
@@ -75,6 +96,15 @@ static bool may_have_source(const struct lane *l, const struct lane_peer *p, con
 	if (!e || (owner && len > e->prefix.dst.len))
 		return false;
 	return fib_announces(e, p);
+}
+
+/* What is the peer's by its record, it may send itself over a shortcut - to us, and no further: whoever is asked to forward announces the source, too. */
+static bool is_its_own(const struct lane *l, const struct lane_peer *p, const struct ip_view *v)
+{
+	const struct owner *w = l->owners->count ? owners_lookup(l->owners, v->family, v->src) : NULL;
+	unsigned int len;
+
+	return w && w->peer == p && !(allowed_for(l, v->family, v->src, &len) && len >= w->prefix.len);
 }
 
 /* Whether an IPv4 address means something beyond its link and host. */
@@ -114,6 +144,14 @@ static enum lane_way way_on(const struct lane *l, const struct ip_view *v, struc
 	return way != LANE_WAY_HOST && way != LANE_WAY_NONE && is_for_host(l, v, len) ? LANE_WAY_HOST : way;
 }
 
+/* Whether a packet ends here, or behind us, by our record. */
+static bool is_for_us(const struct lane *l, const struct ip_view *v)
+{
+	const struct owner *w = owners_lookup(l->owners, v->family, v->dst);
+
+	return w && !w->peer;
+}
+
 const struct lane_verdict *lane_judge(struct lane *l, struct lane_peer *p, const struct ip_view *v)
 {
 	size_t size = 2 * ip_family_bytes(v->family);
@@ -130,6 +168,8 @@ const struct lane_verdict *lane_judge(struct lane *l, struct lane_peer *p, const
 	last->to = NULL;
 	if (last->accepted && l->transit != TRANSIT_KERNEL && may_pass(v))
 		last->way = (uint8_t)way_on(l, v, &last->to);
+	else if (!last->accepted && is_its_own(l, p, v))
+		last->accepted = is_for_us(l, v);
 	return last;
 }
 

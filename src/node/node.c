@@ -19,12 +19,14 @@
 #include "base/container.h"
 #include "base/hash.h"
 #include "node/inside.h"
+#include "node/mesh.h"
 
 /* What all lanes read, beside the allowed IPs. */
 static void lane_feed(struct node *n, struct lane *l)
 {
 	l->shaper = &n->shaper;
 	l->fib = &n->fib;
+	l->owners = &n->owners;
 	l->host = &n->host;
 }
 
@@ -58,6 +60,7 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
+	node_mesh_end(n);
 	node_routing_done(n);
 	lpm_clear(&n->allowed);
 	free(n->allowed_list);
@@ -182,6 +185,7 @@ void peer_free(struct node *n, struct peer *p)
 {
 	node_routing_forget_peer(n, p);
 	peer_forget_keys(n, p);
+	node_mesh_forget_peer(n, p);
 	links_done(n->lanes, n->lane_count, &p->data);
 	spread_done(p);
 	peer_paths_done(p);
@@ -207,6 +211,7 @@ void peer_forget_keys(struct node *n, struct peer *p)
 	links_clear(n->lanes, n->lane_count, &p->data);
 	spread_forget(n, p);
 	peer_paths_forget(n, p, n->now);
+	node_mesh_session(n, p, n->now);
 }
 
 void peer_rearm(struct node *n, struct peer *p)
@@ -275,6 +280,7 @@ static void confirmed(struct node *n, struct peer *p, struct instant now)
 	n->handshakes_done++;
 	spread_session(n, p, now);
 	peer_paths_session(n, p, now);
+	node_mesh_session(n, p, now);
 }
 
 /* What the lane noticed about a peer becomes timer events; what the timers are left at is decided by the last packet. */
@@ -465,12 +471,15 @@ bool node_turn(struct node *n, struct instant now)
 	bool any;
 
 	n->now = now;
+	/* First of all: who is out is not heard any more. */
+	node_mesh_sync(n, now);
 	node_take_handshakes(n, now);
 	take_controls(n, now);
 	any = take_lane_events(n, now);
 	run_timers(n, now);
 	/* A timer's keepalive, or a packet of this batch, may have asked for a session. */
 	take_lane_events(n, now);
+	node_mesh_turn(n, now);
 	node_routing_turn(n, now);
 	sample_rates(n, now.mono_us);
 	if (memcmp(n->stamp, n->stamp_saved, WG_TAI64N_LEN) > 0)
@@ -496,6 +505,8 @@ int64_t node_deadline(const struct node *n)
 
 	if (routing_us < next_us)
 		next_us = routing_us;
+	if (node_mesh_deadline(n) < next_us)
+		next_us = node_mesh_deadline(n);
 	if (lanes_have_work(n))
 		return 0;
 	for (unsigned int i = 0; i < n->lane_count; i++) {
@@ -713,7 +724,9 @@ bool node_peer(const struct node *n, size_t i, struct instant now, struct peer_i
 	memcpy(info->psk, p->handshake.psk, KEY_LEN);
 	info->name = p->name;
 	info->owner = p->routing;
-	info->babel = p->babel;
+	info->babel = peer_has_babel(p);
+	info->recorded = p->mesh.recorded;
+	info->mesh_use = node_mesh_use(n, p);
 	info->allowed_auto = p->allowed_auto;
 	info->path = peer_link(p)->path;
 	peer_endpoints(p, info);

@@ -38,6 +38,10 @@ enum node_effect {
 	NODE_EFFECT_PORTS = 8,		/* more sockets for sub-sessions are wanted: node_ports_wanted(), node_set_ports() */
 	NODE_EFFECT_BABEL_STATE = 16,	/* node_routing_state() has to be saved */
 	NODE_EFFECT_RESOLVE = 32,	/* names of endpoints shall be resolved again: node_next_stale() */
+	NODE_EFFECT_MESH_FILE = 64,	/* the mesh's (node/mesh.h): node_mesh_file() has to be written */
+	NODE_EFFECT_MESH_ISSUED = 128,	/* node_mesh_issued() */
+	NODE_EFFECT_MESH_HOSTS = 256,	/* node_mesh_hosts() */
+	NODE_EFFECT_MESH_ADDRESSES = 512,	/* node_mesh_addresses() */
 };
 
 /* NULL: no memory. 'rng' and 'log' are copied. 'lanes' is 1 to LANES_MAX. */
@@ -170,7 +174,9 @@ struct peer_info {
 	uint16_t keepalive_s;
 	struct link_settings link;	/* what is the peer's own... */
 	unsigned int link_bits;		/* ...are these of it, out of CHANGE_PEER_LINK */
-	bool babel, allowed_auto;	/* as struct change_peer has them */
+	bool babel, allowed_auto;	/* as struct change_peer has them; Babel may run for the mesh's sake as well */
+	bool recorded;			/* it is there because of a record or an invitation: no config has it */
+	const char *mesh_use;		/* node_mesh_use() */
 	const void *owner;		/* what babel_neighbour_info has as the owner of the link to it */
 	size_t waiting;			/* packets that wait for a session */
 	bool has_session;		/* a key that can send */

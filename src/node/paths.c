@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "node/inside.h"
+#include "node/mesh.h"
 #include "node/routing.h"
 #include "wire/mesh.h"
 
@@ -175,8 +176,10 @@ static void act_on(struct node *n, struct peer *p, unsigned int events, struct i
 		spread_repathed(n, p, now);
 	if (events & (PATHS_MTU | PATHS_SHARE))
 		set_mtu(n, p);
-	if (events & (PATHS_COST | PATHS_CHOSEN))
+	if (events & (PATHS_COST | PATHS_CHOSEN)) {
 		node_routing_cost(n, p, now);
+		node_mesh_path(n, p, now);
+	}
 }
 
 /*
@@ -333,7 +336,7 @@ void peer_paths_forget(struct node *n, struct peer *p, struct instant now)
 
 static bool wanted(const struct node *n, const struct peer *p)
 {
-	return p->rekey.persistent_s || (p->babel && node_routing_on(n));
+	return p->rekey.persistent_s || p->mesh.opening || p->mesh.shortcut || (peer_has_babel(p) && node_routing_on(n));
 }
 
 static void manage(struct node *n, struct peer *p, struct instant now)
@@ -415,8 +418,8 @@ static void send_over(void *ctx, const struct path *x, const uint8_t *msg, size_
 	lane_send_over(peer_lane(o->n, o->p), peer_link(o->p), SUB_SESSION_CONTROL, &x->addr, 0, (uint16_t)outer, 0, msg, (uint32_t)len);
 }
 
-/* Whether a peer can do anything with an address of ours. By that of another tunnel it would send through two, which ends where it would anyway. */
-static bool is_told(const struct path_local *l)
+/* By that of another tunnel a peer would send through two, which ends where it would anyway. */
+bool paths_local_is_told(const struct path_local *l)
 {
 	const struct ip_addr *a = &l->addr;
 	bool loopback = a->family == IP_V4 ? a->bytes[0] == 127 : !memcmp(a->bytes, (const uint8_t[16]){ [15] = 1 }, 16);
@@ -433,7 +436,7 @@ static void tell(struct node *n, struct peer *p, struct instant now)
 	p->ways.tells--;
 	p->ways.tell_us = now.mono_us + PATHS_TELL_MS * US_PER_MS;
 	for (size_t i = 0; i < n->local_count && m.count < MESH_ADDRESSES_MAX && n->listen_port; i++)
-		if (is_told(&n->locals[i]) && !n->locals[i].spare)
+		if (paths_local_is_told(&n->locals[i]) && !n->locals[i].spare)
 			m.entries[m.count++] = (struct mesh_address){
 				.endpoint = { .addr = n->locals[i].addr, .port = n->listen_port },
 				.metered = n->locals[i].terms.metered,
@@ -480,9 +483,14 @@ static bool take_addresses(struct node *n, struct peer *p, const struct lane_con
 	p->ways.their_sequence = m.sequence;
 	for (size_t i = 0; i < m.count; i++)
 		v[count++] = (struct path_remote){ .endpoint = m.entries[i].endpoint, .terms.metered = m.entries[i].metered };
+	node_mesh_told(n, p, v, count, now);
+	return true;
+}
+
+void peer_paths_told(struct node *n, struct peer *p, const struct path_remote *v, size_t count, struct instant now)
+{
 	paths_set_remotes(&p->paths, PATH_TOLD, v, count);
 	rebuild(n, p, now);
-	return true;
 }
 
 /* False: malformed, or it made no sense. */
@@ -701,6 +709,7 @@ void node_set_locals(struct node *n, const struct path_local *v, size_t count, s
 		rebuild(n, p, now);
 	}
 	node_open_lanes(n);
+	node_mesh_moved(n);
 }
 
 bool node_next_path(struct node *n, uint8_t public_key[KEY_LEN], struct path_addr *path)

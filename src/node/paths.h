@@ -11,6 +11,8 @@
 
 struct lane_handshake;
 struct node;
+struct path_local;
+struct path_remote;
 struct peer;
 
 /*
@@ -58,6 +60,12 @@ void peer_paths_endpoints(struct node *n, struct peer *p, struct instant now);
 
 /* We listen on another port now: the peer is told. */
 void peer_paths_port(struct peer *p, struct instant now);
+
+/* Addresses the peer is said to have, beside those configured and heard, in the place of those before. */
+void peer_paths_told(struct node *n, struct peer *p, const struct path_remote *v, size_t count, struct instant now);
+
+/* Whether a peer can do anything with an address of ours. */
+bool paths_local_is_told(const struct path_local *l);
 
 /* An unmanaged peer is somewhere else now, as its link has it. */
 void peer_paths_roamed(struct node *n, struct peer *p, struct instant now);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/container.h"
+#include "node/mesh.h"
 #include "node/routing_inside.h"
 
 struct list {
@@ -98,7 +99,11 @@ static bool add_allowed(void *ctx, const struct ip_prefix *p, void *value)
 	const struct babel_settings *s = &l->n->routing->settings;
 	const struct prefix_pair pair = prefix_pair_any(p);
 
-	(void)value;
+	/* A device behind us has nobody else to speak for it. */
+	if (container_of((struct lane_peer *)value, struct peer, data)->mesh.device) {
+		add(l, &pair, 0, "");
+		return !l->failed;
+	}
 	for (size_t i = 0; i < s->redistribute_count; i++) {
 		const struct babel_redistribute *d = &s->redistributes[i];
 		struct prefix_pair as = announced_as(d, &pair);
@@ -119,6 +124,14 @@ static void add_address(struct list *l, const struct ip_prefix *address)
 		return;
 	pair.dst.len = (uint8_t)ip_family_bits(address->addr.family);
 	add(l, &pair, 0, "");
+}
+
+/* Of plain devices behind us, by the mesh's records. */
+static void add_device(void *ctx, const struct ip_prefix *p)
+{
+	struct prefix_pair pair = prefix_pair_any(p);
+
+	add(ctx, &pair, 0, "");
 }
 
 static int by_prefix(const void *a, const void *b)
@@ -175,6 +188,7 @@ bool redistribute(struct node *n, struct instant now)
 	for (size_t i = 0; i < r->kernel_route_count; i++)
 		add_kernel_route(&l, &r->kernel_routes[i]);
 	lpm_walk(&n->allowed, add_allowed, &l);
+	node_mesh_devices(n, add_device, &l);
 	if (l.failed) {
 		free(l.v);
 		return false;

@@ -17,6 +17,7 @@
 
 #include "base/container.h"
 #include "crypto/blake2s.h"
+#include "node/mesh.h"
 #include "node/routing_inside.h"
 
 /*
@@ -65,15 +66,15 @@ void node_routing_done(struct node *n)
 	n->routing = NULL;
 }
 
-/* Eight bytes that follow from a label and our public key. */
-static void from_key(const struct node *n, const char *label, uint8_t out[8])
+/* Eight bytes that follow from a label and a public key. */
+static void from_key(const uint8_t public_key[KEY_LEN], const char *label, uint8_t out[8])
 {
 	uint8_t hash[BLAKE2S_LEN];
 	struct blake2s s;
 
 	blake2s_init(&s, BLAKE2S_LEN, NULL, 0);
 	blake2s_update(&s, label, strlen(label));
-	blake2s_update(&s, n->identity.public_key, KEY_LEN);
+	blake2s_update(&s, public_key, KEY_LEN);
 	blake2s_final(&s, hash);
 	memcpy(out, hash, 8);
 }
@@ -83,21 +84,26 @@ static struct ip_addr link_address(const struct node *n)
 {
 	struct ip_addr a = { .family = IP_V6, .bytes = { 0xfe, 0x80 } };
 
-	from_key(n, "meshd link-local v1", a.bytes + 8);
+	from_key(n->identity.public_key, "meshd link-local v1", a.bytes + 8);
 	return a;
 }
 
 /* Two bits are clear, as babeld makes its own. A hash of all zeros or ones nobody will see. */
+void routing_router_id(const uint8_t public_key[KEY_LEN], uint8_t id[BABEL_ROUTER_ID_LEN])
+{
+	from_key(public_key, "meshd router-id v1", id);
+	id[0] &= 0xfc;
+}
+
+/* In a mesh it says who announces, so it is always that of the key. */
 static void choose_router_id(const struct node *n, uint8_t id[BABEL_ROUTER_ID_LEN])
 {
 	const struct routing *r = n->routing;
 
-	if (r->settings.has_router_id) {
+	if (r->settings.has_router_id && !n->mesh)
 		memcpy(id, r->settings.router_id, BABEL_ROUTER_ID_LEN);
-		return;
-	}
-	from_key(n, "meshd router-id v1", id);
-	id[0] &= 0xfc;
+	else
+		routing_router_id(n->identity.public_key, id);
 }
 
 void node_routing_begin(struct node *n, const struct routing_state *saved)
@@ -121,6 +127,11 @@ void node_routing_state(const struct node *n, struct routing_state *state)
 	memcpy(state->router_id, babel_router_id(r->babel), BABEL_ROUTER_ID_LEN);
 	state->clean = r->stopped && !r->planned;
 	state->seqno = r->stopped ? babel_seqno(r->babel) : r->seqno_saved;
+}
+
+int64_t node_routing_hello_us(const struct node *n)
+{
+	return n->routing->settings.hello_us ? n->routing->settings.hello_us : BABEL_HELLO_US;
 }
 
 bool node_routing_on(const struct node *n)
@@ -154,10 +165,10 @@ const char *node_babel_owner_name(const struct node *n, const void *owner, bool 
 /* Whether anything asks for Babel. */
 static bool wanted(const struct node *n)
 {
-	if (n->routing->settings.section)
+	if (n->routing->settings.section || node_mesh_on(n))
 		return true;
 	for (size_t i = 0; i < n->peer_count; i++)
-		if (n->peers[i]->babel)
+		if (peer_has_babel(n->peers[i]))
 			return true;
 	return false;
 }
@@ -192,6 +203,9 @@ static void speaker_start(struct node *n)
 		return;
 	}
 	babel_set_filters(r->babel, r->settings.filters, r->settings.filter_count, r->now);
+	node_mesh_judge(n, r->babel, r->now);
+	if (r->settings.has_router_id && n->mesh)
+		log_warning(&n->log, "RouterId is ignored: in a mesh it follows from the key");
 	redistribute_forget(r);
 	save_seqno(n);
 }
@@ -413,7 +427,7 @@ static void want_links(struct node *n)
 	for (size_t k = 0; k < n->peer_count; k++) {
 		struct peer *p = n->peers[k];
 
-		if (!p->babel)
+		if (!peer_has_babel(p))
 			continue;
 		if (!p->routing) {
 			p->routing = iface_new(n->routing);
@@ -430,7 +444,7 @@ static void set_link_flags(struct node *n)
 {
 	for (size_t k = 0; k < n->peer_count; k++) {
 		struct peer *p = n->peers[k];
-		bool runs = p->babel && n->routing->babel;
+		bool runs = peer_has_babel(p) && n->routing->babel;
 
 		if (p->data.babel == runs)
 			continue;
@@ -682,8 +696,16 @@ static void set_announcers(struct node *n, struct rib_entry *e, const struct pre
 	sweep_later(r, now_us);
 }
 
+/* Of a plain device behind us, which is ours to announce: the kernel has to give us what is for it. */
+static bool is_devices(const struct node *n, const struct prefix_pair *p)
+{
+	const struct lane_peer *owner = p->src.len ? NULL : lpm_exact(&n->allowed, &p->dst);
+
+	return owner && container_of(owner, struct peer, data)->mesh.device;
+}
+
 /* What the tables shall have, of a change. */
-static void set_route(const struct babel_change *c, struct rib_entry *e)
+static void set_route(const struct node *n, const struct babel_change *c, struct rib_entry *e)
 {
 	const struct routing_iface *via = c->action == BABEL_VIA ? babel_iface_owner(c->iface) : NULL;
 
@@ -705,6 +727,7 @@ static void set_route(const struct babel_change *c, struct rib_entry *e)
 		break;
 	case BABEL_OWN:
 		e->action = FIB_HOST;
+		e->kind = is_devices(n, &c->prefix) ? NODE_ROUTE_TUN : NODE_ROUTE_NONE;
 		break;
 	}
 }
@@ -721,7 +744,7 @@ static void take_change(struct node *n, const struct babel_change *c, struct ins
 		return;
 	}
 	before = *e;
-	set_route(c, e);
+	set_route(n, c, e);
 	if (e->action != before.action || e->peer != before.peer || e->kind != before.kind || e->ifindex != before.ifindex ||
 	    !ip_addr_equal(&e->gateway, &before.gateway))
 		rib_changed(&r->rib, e);

@@ -43,6 +43,9 @@ void node_routing_state(const struct node *n, struct routing_state *state);
 void node_routing_suspend(const struct node *n, struct text *out, struct instant now);
 bool node_routing_resume(struct node *n, const char *text, struct instant now);
 
+/* How often Hellos are sent where nothing else is said. */
+int64_t node_routing_hello_us(const struct node *n);
+
 /* Whether Babel runs: there is a [Babel] section, or a peer with Babel. */
 bool node_routing_on(const struct node *n);
 

@@ -104,6 +104,9 @@ void routing_send(struct node *n, const struct routing_iface *i, const struct ba
 void routing_take(struct node *n, struct instant now);
 void routing_give(struct node *n, struct instant now);
 
+/* routing.c: the router-id of who has this key. */
+void routing_router_id(const uint8_t public_key[KEY_LEN], uint8_t id[BABEL_ROUTER_ID_LEN]);
+
 /* redistribute.c */
 
 /* Announce what addresses, kernel, allowed IPs and settings come to now. False: no memory, and what was announced before still is. */

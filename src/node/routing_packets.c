@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/container.h"
+#include "node/mesh.h"
 #include "node/routing_inside.h"
 #include "wire/ip.h"
 
@@ -73,6 +74,8 @@ static void take_packet(struct node *n, const struct lane_routing *packet, struc
 	struct peer *p = packet->peer ? container_of(packet->peer, struct peer, data) : NULL;
 	struct babel_datagram d = { .stamp_us = packet->at_us };
 
+	if (p)
+		node_mesh_hailed(n, p, now);
 	if (!p || !p->routing || !p->routing->babel || !unwrap(packet->packet, packet->len, &d))
 		return;
 	d.iface = p->routing->babel;

@@ -22,6 +22,7 @@
 
 #include "base/container.h"
 #include "node/links.h"
+#include "node/mesh.h"
 #include "node/paths.h"
 #include "node/spread_inside.h"
 #include "wire/ecn.h"
@@ -94,7 +95,7 @@ static bool none_to_come(const struct node *n, const struct peer *p, unsigned in
 /* Labels tell flows apart only where there are labels. */
 static uint8_t sessions_of(struct node *n, struct peer *p)
 {
-	bool alike = n->spread == SPREAD_OFF || (n->spread == SPREAD_LABEL && peer_path(n, p).remote.addr.family == IP_V4);
+	bool alike = p->mesh.joiner || n->spread == SPREAD_OFF || (n->spread == SPREAD_LABEL && peer_path(n, p).remote.addr.family == IP_V4);
 
 	return alike ? 0 : peer_settings(n, p).flow_sessions;
 }
@@ -176,7 +177,7 @@ static uint16_t features_of(const struct node *n, const struct peer *p)
 {
 	bool ecn = peer_settings(n, p).ecn != ECN_OFF && p->spread.ce_seen < SPREAD_CE_MIN;
 
-	return (uint16_t)(MESH_FEATURE_PATHS | (ecn ? MESH_FEATURE_ECN : 0));
+	return (uint16_t)(MESH_FEATURE_PATHS | (ecn ? MESH_FEATURE_ECN : 0) | (n->mesh || n->exchange.take ? MESH_FEATURE_EXCHANGE : 0));
 }
 
 /*
@@ -251,7 +252,7 @@ static void unanswered(struct node *n, struct peer *p, struct instant now)
 	if (p->data.mesh)
 		become_plain(n, p);
 	else
-		p->spread.quiet_us = now.mono_us + SPREAD_QUIET_S * US_PER_S;
+		p->spread.quiet_us = now.mono_us + (p->mesh.good ? SPREAD_PAUSE_S : SPREAD_QUIET_S) * US_PER_S;
 }
 
 void spread_forget(struct node *n, struct peer *p)
@@ -336,13 +337,16 @@ static void take_capabilities(struct node *n, struct peer *p, const struct lane_
 	if (m.seen.addr.family != IP_NONE && c->from.local.family == m.seen.addr.family)
 		s->natted = !ip_addr_equal(&m.seen.addr, &c->from.local) || m.seen.port != n->listen_port;
 	choose_role(n, p);
-	peer_paths_managed(n, p, m.features & MESH_FEATURE_PATHS, now);
+	node_mesh_seen(n, p, &m.seen);
+	/* Who is only about to join is told of no addresses, and of no paths. */
+	peer_paths_managed(n, p, m.features & MESH_FEATURE_PATHS && !p->mesh.joiner, now);
 	spread_settings(n, p);
 	if (m.answer || s->natted != s->told_natted)
 		send_capabilities(n, p, false, p->data.managed ? &c->from : NULL);
 	spread_set_complete(n, p);
 	if (s->active_us && now.mono_us - s->active_us < SPREAD_ACTIVE_S * US_PER_S)
 		spread_traffic(n, p, !spread_usable(n, p), now);
+	node_mesh_session(n, p, now);
 }
 
 /*
@@ -416,10 +420,16 @@ void spread_control(struct node *n, const struct lane_control *c, struct instant
 	/* All but probes leave as Not-ECT, which nobody may mark. */
 	if (kind != MESH_PROBE && (c->tos & 3) == ECN_CE && p->spread.ce_seen < SPREAD_CE_MIN && ++p->spread.ce_seen == SPREAD_CE_MIN)
 		spread_settings(n, p);
+	if (p->mesh.joiner && kind != MESH_CAPABILITIES && kind != MESH_EXCHANGE) {
+		n->drops[DROP_CONTROL]++;
+		return;
+	}
 	if (peer_paths_control(n, p, c, now))
 		return;
 	if (kind == MESH_CAPABILITIES && is_control)
 		take_capabilities(n, p, c, now);
+	else if (kind == MESH_EXCHANGE && is_control && (n->mesh || n->exchange.take))
+		node_mesh_control(n, p, c->msg, c->len, now);
 	else if (kind == MESH_OPEN && is_control)
 		spread_take_open(n, p, c, now);
 	else if (kind == MESH_REPORT && is_control)

@@ -39,7 +39,7 @@ static struct endpoint remote_of(const struct peer *p, const struct path_addr *b
 	remote.addr.bytes[15] = (uint8_t)low;
 	ip_prefix_mask(&prefix);
 	for (unsigned int i = prefix.len; i < 128; i++)
-		prefix.addr.bytes[i / 8] |= remote.addr.bytes[i / 8] & (uint8_t)(0x80 >> i % 8);
+		prefix.addr.bytes[i / 8] = (uint8_t)(prefix.addr.bytes[i / 8] | (remote.addr.bytes[i / 8] & 0x80 >> i % 8));
 	remote.addr = prefix.addr;
 	return remote;
 }
