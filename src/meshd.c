@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/flows.h"
+#include "cli/mesh.h"
 #include "cli/paths.h"
 #include "cli/routes.h"
 #include "cli/status.h"
@@ -32,6 +33,13 @@ static const struct command {
 	{ "flows", cmd_flows, "flows [NAME] [--json]", "outer flows, and how many inner ones are on each" },
 	{ "paths", cmd_paths, "paths [NAME] [PEER] [--json]", "paths to the peers, what they are like, and why one is used; --watch" },
 	{ "routes", cmd_routes, "routes [NAME] [--json]", "routes, and why; --all: also those not chosen; --neighbours" },
+	{ "init", cmd_init, "init NAME [--node NAME]", "make a mesh, and its first node; --rotate: another key for it" },
+	{ "invite", cmd_invite, "invite [NAME] NODE", "a token for a new node; --plain, --replace, --sign, --renew, --delegate" },
+	{ "join", cmd_join, "join TOKEN|FILE [NAME]", "become a node of a mesh; --request: without reaching anybody" },
+	{ "mesh", cmd_mesh, "mesh [NAME] [--json]", "the nodes of the mesh" },
+	{ "revoke", cmd_revoke, "revoke [NAME] NODE", "put a node out, for good; --delegate: it only signs no more" },
+	{ "export", cmd_export, "export [NAME] [NODE...]", "the records of the mesh, as a file; --binary, --qr" },
+	{ "import", cmd_import, "import FILE|- [NAME]", "take records from a file" },
 	{ "genkey", cmd_genkey, "genkey", "write a new private key" },
 	{ "genpsk", cmd_genpsk, "genpsk", "write a new preshared key" },
 	{ "pubkey", cmd_pubkey, "pubkey", "write the public key of a private one read from standard input" },
@@ -39,7 +47,7 @@ static const struct command {
 
 /* Of DESIGN.md's contract, and not here yet. */
 static const char *const reserved[] = {
-	"graph", "top", "init", "invite", "join", "export", "import", "revoke",
+	"graph", "top",
 };
 
 static void print_help(FILE *f)

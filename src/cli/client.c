@@ -255,6 +255,11 @@ bool client_reload(const char *name, const char *config, size_t len, struct text
 	return r;
 }
 
+Meshd__Response *client_ask(const char *name, const Meshd__Request *q, struct text *why)
+{
+	return ask(name, q, CLIENT_TIMEOUT_S, why);
+}
+
 /* The interface a directory entry is the socket of; false: of none. */
 static bool socket_name(char name[CLIENT_NAME_LEN + 1], const char *entry)
 {

@@ -36,6 +36,12 @@ bool client_down(const char *name, bool planned, struct text *why);
 /* Put a new config (the text of a file) in force. False: refused, and nothing changed. */
 bool client_reload(const char *name, const char *config, size_t len, struct text *why);
 
+/*
+ * Ask anything else. NULL: no answer, or one that says what went wrong. The answer is the caller's: meshd__response__free_unpacked(r, NULL); it may hold
+ * a secret.
+ */
+Meshd__Response *client_ask(const char *name, const Meshd__Request *q, struct text *why);
+
 /* Interfaces with a daemon behind their socket. All zero is empty. */
 struct client_names {
 	char (*v)[CLIENT_NAME_LEN + 1];

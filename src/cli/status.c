@@ -203,6 +203,17 @@ static void extensions_text(struct page *p, const Meshd__Status *s)
 	text_done(&value);
 }
 
+/* The mesh it is a node of; what is wrong there, or will be soon, stands out. */
+static void mesh_text(struct page *p, const Meshd__Mesh *m)
+{
+	if (!m)
+		return;
+	row(p, "mesh", "%s: %" PRIu32 " node%s; %" PRIu32 " of %" PRIu32 " neighbour%s in step", m->name, m->nodes_good,
+	    m->nodes_good == 1 ? "" : "s", m->in_step, m->neighbours, m->neighbours == 1 ? "" : "s");
+	for (size_t i = 0; i < m->n_warnings; i++)
+		styled_row(p, i ? "" : "warning", STYLE_BAD, m->warnings[i]);
+}
+
 static void interface_text(struct page *p, const Meshd__Status *s)
 {
 	char key[KEY_BASE64_MAX], uptime[TERM_TEXT_MAX], rss[TERM_TEXT_MAX];
@@ -218,6 +229,7 @@ static void interface_text(struct page *p, const Meshd__Status *s)
 	row(p, "packets", "%" PRIu64 " received, %" PRIu64 " sent", s->rx_packets, s->tx_packets);
 	row(p, "handshakes", "%" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " completed", s->handshakes_sent,
 	    s->handshakes_received, s->handshakes_done);
+	mesh_text(p, s->mesh);
 	offloads_text(p, s);
 	lanes_text(p, s);
 	extensions_text(p, s);
@@ -290,6 +302,8 @@ static void link_text(struct page *p, const Meshd__Peer *peer)
 		styled_row(p, "ecn", STYLE_BAD, "marks on this path are not to be trusted; not used");
 	else if (peer->ecn_bleached)
 		row(p, "ecn", "taken away on this path: routers on it drop where they could mark");
+	if (*peer->use)
+		row(p, "mesh link", "%s", peer->use);
 	babel_text(p, peer);
 	if (peer->waiting)
 		row(p, "waiting", "%" PRIu32 " packet%s for a session", peer->waiting, peer->waiting == 1 ? "" : "s");
@@ -392,11 +406,12 @@ static void set_cell(struct term_cell *line, enum column c, enum term_style styl
 static void line_of_peer(struct term_cell *l, const Meshd__Status *s, const Meshd__Peer *peer)
 {
 	const char *state = peer_state(peer);
-	char text[TERM_TEXT_MAX];
+	char text[TERM_TEXT_MAX], with_use[TERM_TEXT_MAX];
 
 	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, s->name);
 	set_cell(l, COLUMN_PEER, STYLE_PEER, status_peer_word(peer, text));
-	set_cell(l, COLUMN_STATE, peer->endpoint_loops ? STYLE_BAD : strcmp(state, "up") ? STYLE_PLAIN : STYLE_GOOD, state);
+	snprintf(with_use, sizeof(with_use), *peer->use ? "%s, %s" : "%s", state, peer->use);
+	set_cell(l, COLUMN_STATE, peer->endpoint_loops ? STYLE_BAD : strcmp(state, "up") ? STYLE_PLAIN : STYLE_GOOD, with_use);
 	set_cell(l, COLUMN_HANDSHAKE, STYLE_PLAIN, term_age_short(peer->handshake_wall_ns, s->now_ns, text));
 	set_cell(l, COLUMN_RECEIVED, STYLE_PLAIN, term_size(peer->rx_bytes, text));
 	set_cell(l, COLUMN_SENT, STYLE_PLAIN, term_size(peer->tx_bytes, text));
@@ -500,6 +515,7 @@ static void peer_json(struct json *j, const Meshd__Status *s, const Meshd__Peer 
 	else
 		json_null(j, "babel_cost");
 	json_uint(j, "babel_reach", peer->babel_reach);
+	json_string_or_null(j, "use", peer->use);
 	json_object_end(j);
 }
 
@@ -524,6 +540,34 @@ static void lanes_json(struct json *j, const Meshd__Status *s)
 	}
 	json_array_end(j);
 	json_bool(j, "one_queue", s->one_queue);
+}
+
+static void mesh_json(struct json *j, const Meshd__Mesh *m)
+{
+	char key[KEY_BASE64_MAX];
+
+	if (!m) {
+		json_null(j, "mesh");
+		return;
+	}
+	json_object(j, "mesh");
+	json_string(j, "name", m->name);
+	json_string_or_null(j, "key", key_text(&m->key, key));
+	json_bool(j, "may_sign", m->may_sign);
+	json_uint(j, "nodes", m->nodes_known);
+	json_uint(j, "nodes_good", m->nodes_good);
+	json_uint(j, "neighbours", m->neighbours);
+	json_uint(j, "in_step", m->in_step);
+	json_uint(j, "backbone", m->backbone);
+	json_uint(j, "shortcuts", m->shortcuts);
+	json_uint(j, "exchange_tx_bytes", m->exchange_sent);
+	json_uint(j, "exchange_rx_bytes", m->exchange_received);
+	json_uint(j, "items_refused", m->items_refused);
+	json_uint(j, "routes_refused", m->routes_refused);
+	json_uint(j, "routed", m->routed);
+	json_uint(j, "routed_dropped", m->routed_dropped);
+	strings_json(j, "warnings", m->warnings, m->n_warnings);
+	json_object_end(j);
 }
 
 static void interface_json(struct json *j, const Meshd__Status *s)
@@ -551,6 +595,7 @@ static void interface_json(struct json *j, const Meshd__Status *s)
 	json_int(j, "now_ms", to_ms(s->now_ns));
 	json_uint(j, "uptime_s", s->uptime_s);
 	json_uint(j, "workers", s->workers);
+	mesh_json(j, s->mesh);
 	offloads_json(j, s);
 	lanes_json(j, s);
 	json_string_or_null(j, "aead", s->aead);

@@ -228,7 +228,7 @@ static bool port_is_free(uint16_t port)
 	return is_free;
 }
 
-static uint16_t free_port(void)
+uint16_t configfile_free_port(void)
 {
 	for (uint16_t port = CONFIGFILE_PORT_FIRST; port; port++)
 		if (port_is_free(port))
@@ -269,7 +269,7 @@ bool configfile_make(const struct configfile *f, struct text *said, struct text 
 {
 	char private_text[KEY_BASE64_MAX], public_text[KEY_BASE64_MAX], address[ADDR_TEXT_MAX];
 	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
-	uint16_t port = free_port();
+	uint16_t port = configfile_free_port();
 	struct rng rng = system_rng();
 	int error;
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/text.h"
 
@@ -35,6 +36,9 @@ bool configfile_parse(const char *path, const char *text, size_t len, struct con
 
 /* The same for a file. 'text', if not NULL, gets the file as it is; wipe it. */
 bool configfile_load(const char *path, struct config *c, struct text *text, struct text *why);
+
+/* A UDP port that nobody has, from CONFIGFILE_PORT_FIRST on. */
+uint16_t configfile_free_port(void);
 
 /* wg-quick's warnings about files with secrets that everybody may read, to stderr. */
 void configfile_warn(const char *path);

@@ -24,6 +24,7 @@
 #include "crypto/key.h"
 #include "node/config.h"
 #include "sys/files.h"
+#include "sys/mesh_control.h"
 #include "sys/unixsock.h"
 
 _Static_assert(CONTROL_REQUEST_MAX >= CONFIG_SIZE_MAX + 64, "a config file of any size can be sent");
@@ -173,6 +174,28 @@ static bool answer_reload(struct client *c, const Meshd__ReloadRequest *request)
 	return ok;
 }
 
+static bool answer_mesh(struct client *c, const Meshd__Request *q)
+{
+	struct control_handler *h = &c->server->handler;
+	Meshd__Response *r = malloc(sizeof(*r));
+	struct text why = { 0 };
+	bool ok;
+
+	if (!r)
+		return false;
+	meshd__response__init(r);
+	if (h->mesh(h->ctx, q, r, &why))
+		ok = pack_answer(c, r) || answer_error(c, "the answer does not fit into memory or a message");
+	else
+		ok = answer_error(c, why.len ? why.s : "the request was refused");
+	/* A token is as good as its use. */
+	if (r->text.len)
+		crypto_wipe(r->text.data, r->text.len);
+	meshd__response__free_unpacked(r, NULL);
+	text_done(&why);
+	return ok;
+}
+
 /* Carry out a whole request and make its answer. False: it is none, or there is no memory for an answer. */
 static bool answer(struct client *c)
 {
@@ -181,6 +204,11 @@ static bool answer(struct client *c)
 
 	if (!q)
 		return false;
+	if (c->server->handler.mesh && mesh_control_is(q)) {
+		ok = answer_mesh(c, q);
+		meshd__request__free_unpacked(q, NULL);
+		return ok;
+	}
 	switch (q->kind_case) {
 	case MESHD__REQUEST__KIND_STATUS:
 		ok = answer_status(c, q->status);

@@ -36,6 +36,11 @@ struct control_handler {
 	/* The same for paths: paths_status_fill() (sys/paths_status.h). */
 	bool (*paths)(void *ctx, Meshd__Paths *p);
 
+	/*
+	 * What mesh_control_is() (sys/mesh_control.h): fill 'r', as above, or false with one line in 'why'. NULL: such requests are not known.
+	 */
+	bool (*mesh)(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why);
+
 	/* Take the interface down; 'planned': it comes back at once. Called when the answer is sent; may call control_close(). */
 	void (*down)(void *ctx, bool planned);
 

@@ -32,6 +32,8 @@
 #include "sys/daemon_inside.h"
 #include "sys/files.h"
 #include "sys/frame.h"
+#include "sys/mesh.h"
+#include "sys/mesh_control.h"
 #include "sys/paths_status.h"
 #include "sys/privs.h"
 #include "base/offloads.h"
@@ -124,6 +126,18 @@ static void open_ports(struct daemon *d)
 	node_set_ports(d->node, numbers, d->udp.port_count, clock_now());
 }
 
+/* Our record says other addresses. Routing sees them on the interface. */
+static void take_addresses(struct daemon *d)
+{
+	struct text why = { 0 };
+
+	if (daemon_set_addresses(d, &d->config, &why))
+		log_warning(&d->o.log, "%s", why.s ? why.s : "out of memory");
+	else
+		daemon_tell_made(d);
+	text_done(&why);
+}
+
 void daemon_effects(struct daemon *d)
 {
 	unsigned int effects = node_effects(d->node);
@@ -138,6 +152,10 @@ void daemon_effects(struct daemon *d)
 		open_ports(d);
 	if (effects & NODE_EFFECT_BABEL_STATE && d->routing)
 		routing_save(d->routing);
+	/* Before there are workers the config's turn is still to come, and addresses are set then. */
+	if (effects & NODE_EFFECT_MESH_ADDRESSES && d->workers && d->tun.ifindex)
+		take_addresses(d);
+	mesh_host_effects(d->mesh, effects);
 }
 
 /* 'more': there is something left to do, but others come first. */
@@ -283,6 +301,7 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int revents)
 		look_at_link(d);
 	routing_netlink(d->routing, events);
 	underlay_netlink(d->underlay, events);
+	mesh_host_netlink(d->mesh, events);
 }
 
 static void on_resolve(struct ev_loop *loop, ev_timer *w, int revents)
@@ -353,6 +372,8 @@ void daemon_tell_made(struct daemon *d)
 		.listen_prefix = d->iface.listen_prefix,
 	};
 
+	for (size_t i = 0; i < d->iface.address_count && i < FRAME_ADDRESSES_MAX; i++)
+		made.addresses[made.address_count++] = d->iface.addresses[i];
 	if (d->o.parent_fd >= 0 && frame_send(d->o.parent_fd, FRAME_MADE, &made, sizeof(made)))
 		stop(d, 1);
 }
@@ -432,6 +453,22 @@ static bool control_paths(void *ctx, Meshd__Paths *p)
 	node_close_lanes(d->node);
 	ok = paths_status_fill(d->node, d->o.name, clock_now(), p);
 	node_open_lanes(d->node);
+	return ok;
+}
+
+/* What was given out has to be known after a crash, too: it is written before it is told. */
+static bool control_mesh(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why)
+{
+	struct daemon *d = ctx;
+	bool looks = q->kind_case == MESHD__REQUEST__KIND_MESH, ok;
+
+	if (looks)
+		node_close_lanes(d->node);
+	ok = mesh_control(d->node, d->o.name, q, clock_now(), r, why);
+	if (looks)
+		node_open_lanes(d->node);
+	else
+		daemon_effects(d);
 	return ok;
 }
 
@@ -535,6 +572,17 @@ static bool open_underlay(struct daemon *d)
 	return d->underlay;
 }
 
+static bool open_mesh(struct daemon *d)
+{
+	const struct mesh_host_options o = {
+		.loop = d->loop, .node = d->node, .netlink = &d->netlink, .tun = &d->tun, .name = d->o.name, .config_file = d->o.config_file,
+		.log = &d->o.log,
+	};
+
+	d->mesh = mesh_host_new(&o);
+	return d->mesh;
+}
+
 /* Goodbyes of Babel's leave by the lanes: they get a moment for them. */
 static void stop_routing(struct daemon *d)
 {
@@ -554,7 +602,7 @@ static int open_sockets_of_people(struct daemon *d, struct text *why)
 	const struct uapi_handler uapi = { .get = uapi_get, .set = uapi_set, .ctx = d };
 	const struct control_handler control = {
 		.status = control_status, .routes = control_routes, .paths = control_paths, .down = control_down, .reload = control_reload,
-		.ctx = d,
+		.mesh = control_mesh, .ctx = d,
 	};
 	int error = uapi_listen(&d->uapi, d->loop, d->o.name, &uapi);
 
@@ -671,7 +719,7 @@ static int open_all(struct daemon *d, struct text *why)
 		return fail(why, error, "%s: cannot open netlink: %s", d->o.name);
 	iface_init(&d->iface, &d->netlink, d->tun.ifindex, d->o.name, &d->o.log);
 	open_stamp(d);
-	if (!open_routing(d) || !open_underlay(d))
+	if (!open_routing(d) || !open_underlay(d) || !open_mesh(d))
 		return fail(why, -ENOMEM, "%s: %s", d->o.name);
 	watch(d);
 	underlay_look(d->underlay);
@@ -697,6 +745,8 @@ static void close_all(struct daemon *d)
 	uapi_close(d->uapi);
 	stop_routing(d);
 	workers_stop(d->workers);
+	mesh_host_stop(d->mesh, d->planned);
+	mesh_host_free(d->mesh);
 	routing_free(d->routing);
 	underlay_free(d->underlay);
 	iface_done(&d->iface);

@@ -18,6 +18,7 @@
 
 struct workers;
 struct control_server;
+struct mesh_host;
 struct routing;
 struct uapi_server;
 struct underlay;
@@ -49,6 +50,7 @@ struct daemon {
 	struct stamp stamp;
 	struct routing *routing;
 	struct underlay *underlay;
+	struct mesh_host *mesh;
 	bool planned;			/* we end to come back at once: kernel routes over ordinary interfaces stay */
 	struct uapi_server *uapi;
 	char uapi_path[64];
@@ -80,6 +82,9 @@ int daemon_configure(struct daemon *d, struct text *why);
 
 /* Put the config 'text' in the place of the one in force. False, with one line in 'why' and nothing changed. */
 bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *why);
+
+/* Addresses of the config and of our record, as the interface shall have them. 0, or negative errno with one line in 'why' and nothing changed. */
+int daemon_set_addresses(struct daemon *d, const struct config *c, struct text *why);
 
 /* The running config as a file; holds secrets. */
 void daemon_format_config(struct daemon *d, struct text *out);

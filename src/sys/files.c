@@ -139,9 +139,14 @@ static int replace_target(const char *path, const void *data, size_t len, unsign
 
 int file_replace(const char *path, const void *data, size_t len, unsigned int mode)
 {
-	char *target = realpath(path, NULL);
+	struct stat st;
+	char *target;
 	int error;
 
+	/* In place of /dev/stdout or a device there must not be a file. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return -EOPNOTSUPP;
+	target = realpath(path, NULL);
 	if (!target && errno != ENOENT)
 		return -errno;
 	error = replace_target(target ? target : path, data, len, mode);

@@ -20,7 +20,8 @@ int file_read(const char *path, struct text *out, size_t max);
 
 /*
  * Replace a file: written beside it with 'mode' (whatever the umask is), synced, renamed. 0 or negative errno; the old one
- * stays on failure. A symbolic link is followed: the file it points to is replaced.
+ * stays on failure. A symbolic link is followed: the file it points to is replaced. What is neither
+ * file nor directory is refused: -EOPNOTSUPP.
  */
 int file_replace(const char *path, const void *data, size_t len, unsigned int mode);
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -126,4 +127,20 @@ int frame_receive(int fd, char **payload, size_t *len)
 		return error;
 	*len = get_le32(header + 1);
 	return header[0];
+}
+
+bool frame_made_take(struct frame_made *made, const void *payload, size_t len)
+{
+	struct frame_made m;
+
+	if (len != sizeof(m))
+		return false;
+	memcpy(&m, payload, sizeof(m));
+	if (m.address_count > FRAME_ADDRESSES_MAX)
+		return false;
+	for (uint32_t i = 0; i < m.address_count; i++)
+		if (!ip_family_bits(m.addresses[i].addr.family) || m.addresses[i].len > ip_family_bits(m.addresses[i].addr.family))
+			return false;
+	*made = m;
+	return true;
 }

@@ -2,6 +2,7 @@
 #ifndef MESHD_SYS_FRAME_H
 #define MESHD_SYS_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@
  */
 enum {
 	FRAME_MAX = 17 << 20,		/* bytes of payload: a config file and a little more */
+	FRAME_ADDRESSES_MAX = 128,	/* of the interface, that firewall rules are for */
 	FRAME_STALL_MS = 5000,		/* a frame once begun stands still no longer: -ETIMEDOUT */
 };
 
@@ -40,7 +42,12 @@ struct frame_made {
 	uint32_t mark;		/* of the default route, or 0 */
 	uint8_t default4, default6;
 	struct ip_prefix listen_prefix;
+	struct ip_prefix addresses[FRAME_ADDRESSES_MAX];	/* the config's, and in a mesh those of our record */
+	uint32_t address_count;
 };
+
+/* Take a payload of FRAME_MADE. False: it is none. */
+bool frame_made_take(struct frame_made *made, const void *payload, size_t len);
 
 /* Send one, whole, blocking. 0 or negative errno. */
 int frame_send(int fd, enum frame_type type, const void *payload, size_t len);

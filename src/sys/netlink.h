@@ -73,6 +73,18 @@ struct netlink_local {
 
 int netlink_locals(struct netlink *nl, uint32_t except, struct netlink_local *v, size_t max, size_t *count);
 
+/*
+ * The LANs of this host but for 'except': links with neighbours on them, up with a carrier, with multicast, and with a usable link-local
+ * address. More than 'max' are left out.
+ */
+struct netlink_link {
+	uint32_t ifindex;
+	char name[16];
+	struct ip_addr address;		/* link-local */
+};
+
+int netlink_lans(struct netlink *nl, uint32_t except, struct netlink_link *v, size_t max, size_t *count);
+
 /* Let packets in over a link whatever their source's route is, as asymmetric ways need: IPv4's rp_filter 'mode' (0 off, 2 loose). */
 int netlink_link_set_rp_filter(struct netlink *nl, uint32_t ifindex, uint32_t mode);
 

@@ -130,9 +130,8 @@ static void on_resolved(void *ctx, const char *name, const char *addresses)
 
 static void on_made(struct parent *p, const char *payload, size_t len)
 {
-	if (len != sizeof(p->facts))
+	if (!frame_made_take(&p->facts, payload, len))
 		return;
-	memcpy(&p->facts, payload, len);
 	p->facts_changed = p->made;
 	p->made = true;
 }
@@ -357,7 +356,7 @@ static bool set_firewall(struct parent *p)
 	enum firewall_tool tool = firewall_tool();
 	struct firewall f = {
 		.name = p->name, .mark = p->facts.mark, .v4 = p->facts.default4, .v6 = p->facts.default6,
-		.addresses = p->config->addresses, .address_count = p->config->address_count,
+		.addresses = p->facts.addresses, .address_count = p->facts.address_count,
 	};
 	struct text rules = { 0 };
 	bool ok = true;

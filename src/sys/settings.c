@@ -16,6 +16,7 @@
 #include "sys/configfile.h"
 #include "sys/daemon_inside.h"
 #include "sys/frame.h"
+#include "sys/mesh.h"
 #include "sys/routing.h"
 #include "sys/underlay.h"
 #include "sys/worker.h"
@@ -123,12 +124,27 @@ static int mark_for_babel(struct daemon *d, const struct config *c)
 	return c->change.fwmark || !d->mark ? 0 : daemon_apply(d, &change);
 }
 
+int daemon_set_addresses(struct daemon *d, const struct config *c, struct text *why)
+{
+	struct config with_mesh = *c;
+	int error;
+
+	with_mesh.addresses = mesh_host_addresses(d->mesh, c, &with_mesh.address_count);
+	if (!with_mesh.addresses) {
+		text_add(why, "out of memory");
+		return -ENOMEM;
+	}
+	error = iface_set_addresses(&d->iface, &with_mesh, why);
+	free(with_mesh.addresses);
+	return error;
+}
+
 /* Addresses, MTU and routes of 'c'. 0, or negative errno with one line in 'why'. */
 static int shape_interface(struct daemon *d, const struct config *c, const struct ip_prefix *allowed, size_t allowed_count,
 			   const struct endpoint *endpoints, size_t endpoint_count, struct text *why)
 {
 	uint32_t mtu;
-	int error = iface_set_addresses(&d->iface, c, why);
+	int error = daemon_set_addresses(d, c, why);
 
 	if (!error)
 		error = iface_set_mtu_up(&d->iface, c, endpoints, endpoint_count, d->udp.fwmark, &mtu, why);
@@ -173,8 +189,10 @@ static int put_in_force(struct daemon *d, const struct config *c, struct change 
 		text_addf(why, "%s: cannot put the config in force: %s", d->o.name, strerror(-error));
 	else
 		error = shape_interface(d, c, allowed, allowed_count, endpoints, endpoint_count, why);
-	if (!error)
+	if (!error) {
 		routing_configured(d->routing, c, d->tun.ifindex, d->mark);
+		mesh_host_configured(d->mesh, c);
+	}
 	free(allowed);
 	free(endpoints);
 	return error;
@@ -186,6 +204,8 @@ int daemon_configure(struct daemon *d, struct text *why)
 	int error;
 
 	d->config = *d->o.config;
+	if (!mesh_host_begin(d->mesh, &d->config, why))
+		return -EINVAL;
 	daemon_resolve_first(d);
 	change = d->config.change;
 	error = put_in_force(d, &d->config, &change, why);
@@ -297,7 +317,7 @@ bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *
 	if (!configfile_parse(d->o.config_file, text, len, &next, why))
 		return false;
 	carry_resolved(&d->config, &next);
-	if (!reload_to(d, &next, why)) {
+	if (!mesh_host_reload(d->mesh, &next, why) || !reload_to(d, &next, why)) {
 		config_done(&next);
 		return false;
 	}
@@ -318,7 +338,7 @@ bool daemon_reload(struct daemon *d, const char *text, size_t len, struct text *
  */
 
 struct address_walk {
-	const struct iface *iface;
+	const struct daemon *daemon;
 	struct config *config;
 	bool failed;
 };
@@ -337,7 +357,9 @@ static void save_address(void *ctx, const struct ip_prefix *a)
 	struct address_walk *w = ctx;
 	struct ip_prefix *v;
 
-	if (ip_addr_is_link_local(&a->addr) && !is_set_by_us(w->iface, a))
+	if (ip_addr_is_link_local(&a->addr) && !is_set_by_us(&w->daemon->iface, a))
+		return;
+	if (mesh_host_has_address(w->daemon->mesh, &w->daemon->config, &a->addr))
 		return;
 	v = realloc(w->config->addresses, (w->config->address_count + 1) * sizeof(*v));
 	w->failed |= !v;
@@ -389,7 +411,7 @@ static bool save_peer(struct change *c, const struct node *n, size_t i, const st
 	memcpy(p->name, info->name, strlen(info->name) + 1);
 	p->link = info->link;
 	p->keepalive_s = info->keepalive_s;
-	p->babel = info->babel;
+	p->babel = info->babel && strcmp(info->mesh_use, "backbone");
 	p->allowed_auto = info->allowed_auto;
 	if (p->allowed_auto)
 		p->bits |= CHANGE_PEER_ALLOWED_AUTO;
@@ -404,7 +426,7 @@ static bool save_peer(struct change *c, const struct node *n, size_t i, const st
 void daemon_format_config(struct daemon *d, struct text *out)
 {
 	struct config c = d->config;
-	struct address_walk walk = { .iface = &d->iface, .config = &c };
+	struct address_walk walk = { .daemon = d, .config = &c };
 	struct node_info node;
 	struct peer_info peer;
 
@@ -429,7 +451,7 @@ void daemon_format_config(struct daemon *d, struct text *out)
 	if (d->tun.ifindex)
 		netlink_address_each(&d->netlink, d->tun.ifindex, save_address, &walk);
 	for (size_t i = 0; node_peer(d->node, i, clock_now(), &peer); i++)
-		walk.failed |= !save_peer(&c.change, d->node, i, &peer);
+		walk.failed |= !peer.recorded && !save_peer(&c.change, d->node, i, &peer);
 	node_open_lanes(d->node);
 	walk.failed |= !babel_settings_copy(&c.change.babel, &d->config.change.babel);
 	if (!walk.failed)

@@ -17,7 +17,9 @@
 #include "crypto/aead.h"
 #include "crypto/key.h"
 #include "node/flows.h"
+#include "node/mesh.h"
 #include "node/node.h"
+#include "sys/mesh_status.h"
 #include "sys/routes_status.h"
 
 #ifdef HAVE_CONFIG_H
@@ -283,7 +285,7 @@ static bool fill_peer(const struct node *n, size_t i, const struct peer_info *in
 	p->has_psk = !crypto_is_zero(info->psk, KEY_LEN);
 	fill_flows(info, p);
 	node_peer_allowed(n, i, add_allowed, &allowed);
-	return !allowed.failed && set_key(&p->public_key, info->public_key) && set_string(&p->name, info->name) &&
+	return !allowed.failed && set_string(&p->use, info->mesh_use) && set_key(&p->public_key, info->public_key) && set_string(&p->name, info->name) &&
 	       set_string(&p->endpoint_name, info->endpoint_name) && fill_path(&info->path, &p->endpoint, &p->local_address);
 }
 
@@ -326,6 +328,18 @@ static bool fill_peers(const struct node *n, size_t count, const struct status_f
 	return ok;
 }
 
+/* Without its nodes. */
+static bool fill_mesh(const struct node *n, struct instant now, Meshd__Status *out)
+{
+	if (!node_mesh_on(n))
+		return true;
+	out->mesh = malloc(sizeof(*out->mesh));
+	if (!out->mesh)
+		return false;
+	meshd__mesh__init(out->mesh);
+	return mesh_status_fill(n, false, now, out->mesh);
+}
+
 bool status_fill(const struct node *n, const struct status_facts *f, struct instant now, Meshd__Status *out)
 {
 	struct node_info info;
@@ -334,6 +348,6 @@ bool status_fill(const struct node *n, const struct status_facts *f, struct inst
 	node_info(n, &info);
 	crypto_wipe(info.private_key, sizeof(info.private_key));
 	ok = fill_daemon(f, now, out) && fill_addresses(f, out) && fill_offloads(f, out) && fill_lanes(n, f, out) && fill_interface(&info, out) &&
-	     fill_peers(n, info.peer_count, f, now, out);
+	     fill_mesh(n, now, out) && fill_peers(n, info.peer_count, f, now, out);
 	return ok;
 }
