@@ -271,6 +271,54 @@ static void switched_off(void **state)
 	sim_done(&s);
 }
 
+/* Node 'a' switches Babel on its link to b on or off; the link itself, its keys and allowed IPs stay. */
+static void switch_link(struct sim *s, size_t a, size_t b, bool on)
+{
+	struct change c = { 0 };
+	struct change_peer *p = change_add_peer(&c);
+
+	assert_non_null(p);
+	memcpy(p->public_key, s->nodes[b].public_key, KEY_LEN);
+	p->bits = CHANGE_PEER_BABEL;
+	p->babel = on;
+	assert_int_equal(node_apply(s->nodes[a].node, &c, (struct instant){ .mono_us = s->now_us, .wall_ns = 1 }), 0);
+	s->nodes[a].wake_us = s->now_us;
+	change_done(&c);
+}
+
+/* One side switches Babel off on one link: the other hears a farewell and goes around at once; then on again. Nothing else is disturbed. */
+static void one_link_switched(void **state)
+{
+	uint64_t changed;
+	struct sim s;
+
+	(void)state;
+	mesh(&s, 9, 4);
+	join(&s, 0, 1);
+	join(&s, 1, 2);
+	join(&s, 0, 2);
+	join(&s, 2, 3);
+	sim_run(&s, SECONDS(20));
+	assert_true(reaches(&s, 1, 0));
+	assert_int_equal(got[0].hop_limit, 64);
+	changed = s.nodes[3].routes_changed;
+	switch_link(&s, 0, 1, false);
+	sim_run(&s, MS(500));
+	assert_true(reaches(&s, 1, 0));
+	assert_int_equal(got[0].hop_limit, 63);
+	assert_true(reaches(&s, 0, 1));
+	assert_int_equal(got[1].hop_limit, 63);
+	for (size_t i = 1; i < 4; i++)
+		assert_true(reaches(&s, 0, i) && reaches(&s, i, 0));
+	assert_int_equal(s.nodes[3].routes_changed, changed);
+	switch_link(&s, 0, 1, true);
+	sim_run(&s, SECONDS(10));
+	assert_true(reaches(&s, 1, 0));
+	assert_int_equal(got[0].hop_limit, 64);
+	assert_int_equal(s.nodes[3].routes_changed, changed);
+	sim_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +329,7 @@ int main(void)
 		cmocka_unit_test(peer_removed),
 		cmocka_unit_test(quiet_mesh),
 		cmocka_unit_test(switched_off),
+		cmocka_unit_test(one_link_switched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

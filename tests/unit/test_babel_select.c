@@ -573,13 +573,71 @@ static void anything_goes(void **state)
 	assert_int_equal(timers_next(&stage->b.timers), NEVER_US);
 }
 
+/* A judge that believes what 'believed' says, and counts. */
+struct court {
+	const uint8_t *believed;	/* router-id; NULL: none */
+	unsigned int asked;
+};
+
+static bool believes(void *ctx, void *owner, const struct ip_addr *neighbour, const struct prefix_pair *p, const uint8_t router_id[BABEL_ROUTER_ID_LEN])
+{
+	struct court *c = ctx;
+
+	assert_ptr_equal(owner, &c->asked);
+	assert_int_equal(neighbour->family, IP_V6);
+	assert_int_equal(p->dst.len, 48);
+	c->asked++;
+	return c->believed && !memcmp(router_id, c->believed, BABEL_ROUTER_ID_LEN);
+}
+
+/* What is not believed is as if a filter denied it, and comes back when it is. */
+static void not_everybody_is_believed(void **state)
+{
+	struct court court = { .believed = rid_s };
+	const struct babel_judge judge = { believes, &court };
+	struct prefix_pair p = pair(P);
+	struct babel_iface *out[BABEL_IFACES_MAX];
+
+	(void)state;
+	for (int k = 0; k < STAGE_LINKS; k++)
+		stage->iface[k].owner = &court.asked;
+	hear(0, P, rid_t, 10, 100);
+	assert_int_equal(via(P), 0);
+	babel_set_judge(&stage->b, &judge, stage->b.now);
+	assert_int_equal(court.asked, 1);
+	assert_int_equal(via(P), -1);
+	assert_int_equal(babel_announcers(&stage->b, &p, out, BABEL_IFACES_MAX), 0);
+	hear(1, P, rid_s, 10, 300);
+	assert_int_equal(via(P), 1);
+	hear(2, P, rid_t, 11, 0);
+	assert_int_equal(via(P), 1);
+	/* The same neighbour says it of another origin now. */
+	hear(1, P, rid_t, 10, 300);
+	assert_int_equal(via(P), -1);
+	hear(1, P, rid_s, 11, 300);
+	assert_int_equal(via(P), 1);
+	/* A retraction needs no leave. */
+	court.asked = 0;
+	hear_retraction(1, P);
+	assert_int_equal(via(P), -1);
+	assert_int_equal(court.asked, 0);
+	court.believed = rid_t;
+	babel_judge_again(&stage->b, stage->b.now);
+	assert_int_equal(via(P), 2);
+	court.believed = NULL;
+	babel_judge_again(&stage->b, stage->b.now);
+	assert_int_equal(via(P), -1);
+	babel_set_judge(&stage->b, NULL, stage->b.now);
+	assert_int_equal(via(P), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(smallest_metric_first), TEST(own_origination_wins), TEST(noise_does_not_flap), TEST(better_routes_are_taken),
 		TEST(worse_routes_are_left), TEST(smoothing), TEST(a_lost_prefix_is_held), TEST(a_hold_ends_with_a_route),
 		TEST(no_default_is_unreachable), TEST(a_hold_ends_when_all_know), TEST(a_hold_at_the_edge), TEST(triggered_updates),
-		TEST(routes_are_shown), TEST(too_many_routes), TEST(room_for_the_few), TEST(room_when_one_churns), TEST(anything_goes),
+		TEST(routes_are_shown), TEST(too_many_routes), TEST(room_for_the_few), TEST(room_when_one_churns), TEST(not_everybody_is_believed), TEST(anything_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,28 @@ static void bandwidths(void **state)
 	}
 }
 
+/* Babel runs in a mesh, and lanes forward, without a [Babel]; it wants neither addresses nor peers. */
+static void mesh(void **state)
+{
+	struct config c;
+
+	(void)state;
+	parse_good(&c, "");
+	assert_null(c.mesh_file);
+	assert_false(c.change.babel.mesh);
+	assert_true(c.lan_discovery);
+	config_done(&c);
+
+	parse_good(&c, "[Interface]\nLanDiscovery = off\n[Mesh]\nFile = a b.mesh\nHostsFile = hosts\n");
+	assert_string_equal(c.mesh_file, "a b.mesh");
+	assert_string_equal(c.hosts_file, "hosts");
+	assert_false(c.lan_discovery);
+	assert_true(c.change.babel.mesh);
+	assert_false(c.change.babel.section);
+	assert_int_equal(c.change.transit, TRANSIT_LANE);
+	config_done(&c);
+}
+
 static void dns_by_kind(void **state)
 {
 	struct config c;
@@ -800,6 +822,7 @@ int main(void)
 		cmocka_unit_test(first_peer_says_all),
 		cmocka_unit_test(links),
 		cmocka_unit_test(bandwidths),
+		cmocka_unit_test(mesh),
 		cmocka_unit_test(dns_by_kind),
 		cmocka_unit_test(hooks_as_they_are),
 		cmocka_unit_test(tables),

@@ -94,6 +94,29 @@ static bool serve_paths(void *ctx, Meshd__Paths *p)
 	return v->peers != 13;
 }
 
+/* Revoking "bad" and "silent" is refused; what is exported is the names. */
+static bool serve_mesh(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why)
+{
+	struct text out = { 0 };
+
+	(void)ctx;
+	if (q->kind_case == MESHD__REQUEST__KIND_REVOKE && !strcmp(q->revoke->node, "bad"))
+		text_add(why, "there is no node 'bad'");
+	if (q->kind_case == MESHD__REQUEST__KIND_REVOKE)
+		return strcmp(q->revoke->node, "bad") && strcmp(q->revoke->node, "silent");
+	if (q->kind_case == MESHD__REQUEST__KIND_MESH) {
+		r->mesh = malloc(sizeof(*r->mesh));
+		meshd__mesh__init(r->mesh);
+		r->mesh->name = strdup("home");
+		return true;
+	}
+	for (size_t i = 0; q->kind_case == MESHD__REQUEST__KIND_EXPORT && i < q->export->n_nodes; i++)
+		text_add(&out, q->export->nodes[i]);
+	r->text.data = (uint8_t *)out.s;
+	r->text.len = out.len;
+	return true;
+}
+
 static void serve_down(void *ctx, bool planned)
 {
 	struct served *v = ctx;
@@ -126,7 +149,7 @@ static bool serve_reload(void *ctx, const char *text, size_t len, struct text *w
 static int serve(int ready)
 {
 	struct served v = { .loop = ev_loop_new(EVFLAG_AUTO) };
-	struct control_handler h = { serve_status, serve_routes, serve_paths, serve_down, serve_reload, &v, TIMEOUT_S };
+	struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_down, serve_reload, &v, TIMEOUT_S };
 	int error = control_listen(&v.server, v.loop, "test0", &h);
 
 	if (write(ready, &error, sizeof(error)) != sizeof(error) || error)
@@ -309,6 +332,67 @@ static void asks_for_paths(void **state)
 	assert_false(client_paths("test0", &p, &why));
 	assert_string_equal(why.s, "test0: the paths do not fit into memory or a message");
 	text_done(&why);
+}
+
+static Meshd__Response *exchange(const Meshd__Request *q)
+{
+	size_t len = meshd__request__get_packed_size(q), fill = 0, want = 4;
+	uint8_t body[4096];
+	int fd = raw();
+
+	assert_true(len <= sizeof(body));
+	meshd__request__pack(q, body);
+	raw_send(fd, (uint32_t)len, body, len);
+	while (fill < want) {
+		ssize_t n = recv(fd, body + fill, want - fill, 0);
+
+		assert_true(n > 0);
+		fill += (size_t)n;
+		if (fill == 4)
+			want += get_le32(body);
+		assert_true(want <= sizeof(body));
+	}
+	close(fd);
+	return meshd__response__unpack(NULL, fill - 4, body + 4);
+}
+
+static void asks_of_the_mesh(void **state)
+{
+	static const char *const refused[][2] = {
+		{ "bad", "there is no node 'bad'" }, { "silent", "the request was refused" }, { "old", "" },
+	};
+	char *names[] = { "north", "south" };
+	Meshd__Request q = MESHD__REQUEST__INIT;
+	Meshd__ExportRequest export = MESHD__EXPORT_REQUEST__INIT;
+	Meshd__RevokeRequest revoke = MESHD__REVOKE_REQUEST__INIT;
+	Meshd__MeshRequest mesh = MESHD__MESH_REQUEST__INIT;
+	Meshd__Response *r;
+
+	(void)state;
+	export.nodes = names;
+	export.n_nodes = 2;
+	q.kind_case = MESHD__REQUEST__KIND_EXPORT;
+	q.export = &export;
+	r = exchange(&q);
+	assert_string_equal(r->error, "");
+	assert_int_equal(r->text.len, 10);
+	assert_memory_equal(r->text.data, "northsouth", 10);
+	meshd__response__free_unpacked(r, NULL);
+
+	q.kind_case = MESHD__REQUEST__KIND_MESH;
+	q.mesh = &mesh;
+	r = exchange(&q);
+	assert_string_equal(r->mesh->name, "home");
+	meshd__response__free_unpacked(r, NULL);
+
+	q.kind_case = MESHD__REQUEST__KIND_REVOKE;
+	q.revoke = &revoke;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		revoke.node = (char *)(uintptr_t)refused[i][0];
+		r = exchange(&q);
+		assert_string_equal(r->error, refused[i][1]);
+		meshd__response__free_unpacked(r, NULL);
+	}
 }
 
 static void reload_tells_why_not(void **state)
@@ -570,7 +654,7 @@ static void others_are_refused(void **state)
 
 static void names_of_the_living(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct client_names names = { 0 };
 	struct control_server *a, *b;
@@ -599,7 +683,7 @@ static void names_of_the_living(void **state)
 
 static void one_server_a_name(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct control_server *s = NULL;
 
@@ -624,6 +708,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(in_full_or_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(asks_for_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(asks_for_paths, setup, teardown),
+		cmocka_unit_test_setup_teardown(asks_of_the_mesh, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload_tells_why_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_configs, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),

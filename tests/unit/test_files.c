@@ -145,6 +145,11 @@ static void failure_leaves_the_old(void **state)
 	assert_int_equal(mkdir(DIR_A "/d", 0755), 0);
 	assert_int_equal(file_replace(DIR_A "/d", "x", 1, 0600), -EISDIR);
 	assert_int_equal(entries_in(DIR_A), 1);
+	assert_int_equal(mkfifo(DIR_A "/p", 0600), 0);
+	assert_int_equal(symlink("p", DIR_A "/to-p"), 0);
+	assert_int_equal(file_replace(DIR_A "/p", "x", 1, 0600), -EOPNOTSUPP);
+	assert_int_equal(file_replace(DIR_A "/to-p", "x", 1, 0600), -EOPNOTSUPP);
+	assert_int_equal(entries_in(DIR_A), 3);
 
 	/* A full disk. */
 	assert_int_equal(mount("tmpfs", DIR_A "/d", "tmpfs", 0, "size=64k"), 0);

@@ -200,6 +200,26 @@ static void nobody_there(void **state)
 	assert_int_equal(frame_send(p->b, FRAME_STOP, NULL, 0), -EPIPE);
 }
 
+/* What becomes a firewall's rules is looked at first. */
+static void facts_are_checked(void **state)
+{
+	struct frame_made made = { .mark = 7, .address_count = 1 }, out = { .mark = 1 };
+
+	(void)state;
+	assert_true(ip_prefix_parse("10.7.0.1/24", &made.addresses[0]));
+	assert_true(frame_made_take(&out, &made, sizeof(made)));
+	assert_memory_equal(&out, &made, sizeof(made));
+	out.mark = 1;
+	assert_false(frame_made_take(&out, &made, sizeof(made) - 1));
+	made.addresses[0].len = 33;
+	assert_false(frame_made_take(&out, &made, sizeof(made)));
+	made.addresses[0] = (struct ip_prefix){ .addr = { .family = 5 } };
+	assert_false(frame_made_take(&out, &made, sizeof(made)));
+	made.address_count = FRAME_ADDRESSES_MAX + 1;
+	assert_false(frame_made_take(&out, &made, sizeof(made)));
+	assert_int_equal(out.mark, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ends_in_the_payload, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(type_zero_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nobody_there, set_up, tear_down),
+		cmocka_unit_test(facts_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

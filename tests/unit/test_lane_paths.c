@@ -274,9 +274,9 @@ static void when_it_was_heard_and_sent(void **state)
  */
 
 /* A path probe as it stands before it is sealed. */
-static size_t probe(uint8_t msg[MESH_MESSAGE_MAX], uint8_t tag)
+static size_t probe(uint8_t msg[LANE_CONTROL_LEN], uint8_t tag)
 {
-	memset(msg, 0, MESH_MESSAGE_MAX);
+	memset(msg, 0, LANE_CONTROL_LEN);
 	msg[0] = MESH_PATH_PROBE;
 	msg[2] = tag;
 	return MESH_PATH_PROBE_LEN;
@@ -285,7 +285,7 @@ static size_t probe(uint8_t msg[MESH_MESSAGE_MAX], uint8_t tag)
 /* 'a' sends a probe of that size over the path; the only run there is. */
 static struct dgram sent_over(const struct path_addr *path, uint16_t outer)
 {
-	uint8_t msg[MESH_MESSAGE_MAX];
+	uint8_t msg[LANE_CONTROL_LEN];
 	size_t len = probe(msg, 1);
 	uint64_t tx_bytes = l.a.peer.links->tx_bytes;
 	struct dgram d;
@@ -306,8 +306,8 @@ static struct dgram sent_over(const struct path_addr *path, uint16_t outer)
 /* What 'a' has sent arrives at 'b', whose node gets the beginning of it and zeros. */
 static void arrives(size_t plain_len)
 {
-	size_t want = plain_len < MESH_MESSAGE_MAX ? plain_len : MESH_MESSAGE_MAX;
-	uint8_t msg[MESH_MESSAGE_MAX];
+	size_t want = plain_len < LANE_CONTROL_LEN ? plain_len : LANE_CONTROL_LEN;
+	uint8_t msg[LANE_CONTROL_LEN];
 	struct lane_control c;
 
 	probe(msg, 1);
@@ -356,7 +356,7 @@ static void probes_have_their_size(void **state)
 static void probes_of_odd_sizes(void **state)
 {
 	struct path_addr path = path_of(NULL, "192.0.2.77:4000");
-	uint8_t msg[MESH_MESSAGE_MAX + 1] = { MESH_PATH_PROBE };
+	uint8_t msg[LANE_CONTROL_LEN + 1] = { MESH_PATH_PROBE };
 
 	(void)state;
 	assert_int_equal(sent_over(&path, 0).len, WG_DATA_MIN + MESH_PATH_PROBE_LEN);
@@ -377,7 +377,7 @@ static void probes_are_runs_of_their_own(void **state)
 {
 	struct path_addr path = { .remote = l.b.here };
 	struct lane_link *k = l.a.peer.links;
-	uint8_t msg[MESH_MESSAGE_MAX];
+	uint8_t msg[LANE_CONTROL_LEN];
 	const struct lane_out *out;
 	size_t len = probe(msg, 1);
 
@@ -409,7 +409,7 @@ static void long_messages_in_a_train(void **state)
 {
 	struct path_addr path = path_of(NULL, "192.0.2.77:4000");
 	static const uint16_t sizes[] = { 9000, 9000, 9000, 1200 };
-	uint8_t msg[MESH_MESSAGE_MAX], *train;
+	uint8_t msg[LANE_CONTROL_LEN], *train;
 	const struct lane_out *out;
 	size_t len = probe(msg, 1), all = 0;
 	uint8_t bytes[4 * 9216];
@@ -431,7 +431,7 @@ static void long_messages_in_a_train(void **state)
 	lanes_udp(&l, &l.b);
 	lanes_clear(&l, &l.b);
 	for (int i = 0; i < 4; i++)
-		arrives(MESH_MESSAGE_MAX);
+		arrives(LANE_CONTROL_LEN);
 	assert_int_equal(lanes_drops(&l.b), 0);
 }
 
@@ -440,7 +440,7 @@ static void a_said_path_needs_no_other(void **state)
 {
 	struct path_addr path = path_of(NULL, "192.0.2.77:4000"), nowhere = { .ifindex = 0 };
 	struct lane_link *k = l.a.peer.links;
-	uint8_t msg[MESH_MESSAGE_MAX];
+	uint8_t msg[LANE_CONTROL_LEN];
 	uint32_t len = (uint32_t)probe(msg, 1);
 
 	(void)state;
@@ -482,7 +482,7 @@ static void probes_fill_the_output(void **state)
 {
 	enum { COUNT = 60 };
 	struct path_addr path = path_of(NULL, "192.0.2.77:4000");
-	uint8_t msg[MESH_MESSAGE_MAX];
+	uint8_t msg[LANE_CONTROL_LEN];
 	uint32_t len = (uint32_t)probe(msg, 1);
 	size_t first;
 
@@ -536,7 +536,7 @@ static void messages_are_stamped(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 6; i++) {
-		uint8_t msg[MESH_MESSAGE_MAX] = { kinds[i / 2].kind };
+		uint8_t msg[LANE_CONTROL_LEN] = { kinds[i / 2].kind };
 		uint32_t len = (uint32_t)kinds[i / 2].len;
 		struct lane_control c;
 

@@ -84,9 +84,9 @@ static void seal_raw(unsigned int number, const void *plain, size_t len)
 {
 	struct keypair *k = l.a.peer.session.current;
 	struct subsession *s = keypair_sub(k, number);
-	uint8_t msg[WG_DATA_HEADER + 512 + AEAD_TAG];
+	uint8_t msg[WG_DATA_HEADER + 1200 + AEAD_TAG];
 
-	assert_true(len <= 512);
+	assert_true(len <= 1200);
 	wg_data_header_write(msg, k->remote_index | number, s->counter);
 	aead_seal(s->sealer, s->counter++, msg + WG_DATA_HEADER, plain, len);
 	lanes_add(&l.batch, msg, WG_DATA_HEADER + len + AEAD_TAG);
@@ -399,9 +399,9 @@ static void numbers_nobody_opened(void **state)
 static void control_messages_go_to_the_node(void **state)
 {
 	static const unsigned int numbers[] = { SUB_SESSION_CONTROL, 1, SUBS, 0 };
-	static const size_t lens[] = { 1, 16, 24, 32, MESH_MESSAGE_MAX - 1, MESH_MESSAGE_MAX, MESH_MESSAGE_MAX + 1, 512 };
+	static const size_t lens[] = { 1, 16, 24, 32, LANE_CONTROL_LEN - 1, LANE_CONTROL_LEN, LANE_CONTROL_LEN + 1, 1200 };
 	struct endpoint from = place(9);
-	uint8_t plain[512];
+	uint8_t plain[1200];
 	struct lane_control c;
 
 	(void)state;
@@ -409,7 +409,7 @@ static void control_messages_go_to_the_node(void **state)
 		plain[i] = (uint8_t)(i + 5);
 	for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
 		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-			size_t want = lens[i] < MESH_MESSAGE_MAX ? lens[i] : MESH_MESSAGE_MAX;
+			size_t want = lens[i] < LANE_CONTROL_LEN ? lens[i] : LANE_CONTROL_LEN;
 
 			plain[0] = (uint8_t)(i * 2 % 16);
 			seal_raw(numbers[n], plain, lens[i]);
@@ -479,7 +479,7 @@ static void messages_of_a_peer_that_went(void **state)
 
 static void control_messages_are_sent(void **state)
 {
-	uint8_t msg[MESH_MESSAGE_MAX + 1];
+	uint8_t msg[LANE_CONTROL_LEN + 1];
 	struct lane_control c;
 	struct dgram d;
 
@@ -488,7 +488,7 @@ static void control_messages_are_sent(void **state)
 		msg[i] = (uint8_t)i;
 	l.a.peer.ecn_out = LANE_ECN_COPY;
 	assert_false(lane_send_control(&l.a.lane, l.a.peer.links, 1, 0, msg, sizeof(msg)));
-	assert_true(lane_send_control(&l.a.lane, l.a.peer.links, SUB_SESSION_CONTROL, 0, msg, MESH_MESSAGE_MAX));
+	assert_true(lane_send_control(&l.a.lane, l.a.peer.links, SUB_SESSION_CONTROL, 0, msg, LANE_CONTROL_LEN));
 	assert_true(lane_send_control(&l.a.lane, l.a.peer.links, 3, 0, msg, 17));
 	assert_true(lane_send_control(&l.a.lane, l.a.peer.links, SUBS + 1, 0, msg, 17));	/* there is no such one */
 	assert_true(lane_has_out(&l.a.lane));
@@ -513,8 +513,8 @@ static void control_messages_are_sent(void **state)
 	lanes_udp(&l, &l.b);
 	lanes_clear(&l, &l.b);
 	assert_true(lane_take_control(&l.b.lane, &c));
-	assert_int_equal(c.len, MESH_MESSAGE_MAX);
-	assert_memory_equal(c.msg, msg, MESH_MESSAGE_MAX);
+	assert_int_equal(c.len, LANE_CONTROL_LEN);
+	assert_memory_equal(c.msg, msg, LANE_CONTROL_LEN);
 	assert_true(lane_take_control(&l.b.lane, &c));
 	assert_int_equal(c.number, 3);
 	assert_int_equal(c.len, 32);			/* padded */

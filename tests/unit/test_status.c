@@ -61,6 +61,7 @@ static void make_peers(struct made *m)
 	p[0].babel = p[0].allowed_auto = true;
 	p[0].babel_cost = 128;
 	p[0].babel_reach = 0xfffe;
+	p[0].use = "backbone";
 
 	p[1].endpoint = "[2001:db8::1]:51820";
 	p[1].endpoint_loops = true;
@@ -172,6 +173,7 @@ static void full_text(void **state)
 		"  rate           1.2 Mbit/s in, 0 bit/s out\n"
 		"  sub-sessions   9 of 32 in use, 13 ready; opened by us, behind a NAT\n"
 		"  ecn            marks on this path are not to be trusted; not used\n"
+		"  mesh link      backbone\n"
 		"  babel          cost 128, 15 of the last 16 hellos heard\n"
 		"  queue          12 packets\n"
 		"  keepalive      every 25 seconds\n"
@@ -271,6 +273,43 @@ static void links_in_words(void **state)
 	}
 }
 
+/* The mesh in a line, and what is wrong there. */
+static void mesh_in_words(void **state)
+{
+	char *warnings[] = { "the record of node north expires in 12 days", "the mesh key ends in 20 days" };
+	Meshd__Mesh mesh = MESHD__MESH__INIT;
+	struct text out = { 0 };
+	struct made m;
+	Meshd__Status *list[1] = { &m.status };
+
+	(void)state;
+	make(&m);
+	mesh.name = "home";
+	mesh.nodes_known = 12;
+	mesh.nodes_good = 10;
+	mesh.neighbours = mesh.in_step = 1;
+	mesh.backbone = 3;
+	m.status.mesh = &mesh;
+	status_text(&m.status, false, &out);
+	assert_non_null(strstr(out.s, "\n  mesh           home: 10 nodes; 1 of 1 neighbour in step\n  offloads "));
+	text_reset(&out);
+	mesh.nodes_good = 1;
+	mesh.neighbours = 4;
+	mesh.warnings = warnings;
+	mesh.n_warnings = 2;
+	status_text(&m.status, false, &out);
+	assert_non_null(strstr(out.s, "\n  mesh           home: 1 node; 1 of 4 neighbours in step\n"
+				      "  warning        the record of node north expires in 12 days\n"
+				      "                 the mesh key ends in 20 days\n  offloads "));
+	text_reset(&out);
+	status_json(list, 1, &out);
+	assert_non_null(strstr(out.s, "      \"mesh\": {\n        \"name\": \"home\",\n        \"key\": null,\n"
+				      "        \"may_sign\": false,\n        \"nodes\": 12,\n        \"nodes_good\": 1,\n"
+				      "        \"neighbours\": 4,\n        \"in_step\": 1,\n        \"backbone\": 3,\n"));
+	assert_non_null(strstr(out.s, "        \"warnings\": [\n          \"the record of node north expires in 12 days\",\n"));
+	text_done(&out);
+}
+
 /* A peer with Babel is a neighbour, or was, or is not yet. */
 static void babel_in_words(void **state)
 {
@@ -339,14 +378,14 @@ static void a_line_a_peer(void **state)
 	other.status.n_peers = 1;
 	status_peers_text(list, 1, false, &out);
 	assert_string_equal(out.s,
-		"PEER         STATE        HANDSHAKE  RECEIVED  SENT      IN          OUT  ENDPOINT\n"
-		"laptop       up           1m 3s      1.50 KiB  5.00 MiB  1.2 Mbit/s  -    192.0.2.1:51820\n"
-		"AwMDAwMD...  loop         2h 1m      0 B       0 B       -           -    [2001:db8::1]:51820\n"
-		"BAQEBAQE...  no endpoint  never      0 B       0 B       -           -    nowhere.example.org:1\n");
+		"PEER         STATE         HANDSHAKE  RECEIVED  SENT      IN          OUT  ENDPOINT\n"
+		"laptop       up, backbone  1m 3s      1.50 KiB  5.00 MiB  1.2 Mbit/s  -    192.0.2.1:51820\n"
+		"AwMDAwMD...  loop          2h 1m      0 B       0 B       -           -    [2001:db8::1]:51820\n"
+		"BAQEBAQE...  no endpoint   never      0 B       0 B       -           -    nowhere.example.org:1\n");
 	text_reset(&out);
 	status_peers_text(list, 2, false, &out);
 	assert_memory_equal(out.s, "INTERFACE  PEER  ", 17);
-	assert_non_null(strstr(out.s, "\nmesh10     laptop       up  "));
+	assert_non_null(strstr(out.s, "\nmesh10     laptop       up, backbone  "));
 	text_done(&out);
 }
 
@@ -400,7 +439,8 @@ static void no_peers_no_lines(void **state)
 	i "\"allowed_auto\": true,\n" \
 	i "\"babel\": true,\n" \
 	i "\"babel_cost\": 128,\n" \
-	i "\"babel_reach\": 65534\n"
+	i "\"babel_reach\": 65534,\n" \
+	i "\"use\": \"backbone\"\n"
 
 static void json_of_interfaces(void **state)
 {
@@ -440,6 +480,7 @@ static void json_of_interfaces(void **state)
 		"      \"now_ms\": 1700000000000,\n"
 		"      \"uptime_s\": 7260,\n"
 		"      \"workers\": 1,\n"
+		"      \"mesh\": null,\n"
 		"      \"offloads\": {\n"
 		"        \"tso\": true,\n"
 		"        \"gro\": false\n"
@@ -675,6 +716,7 @@ int main(void)
 		cmocka_unit_test(bare_text),
 		cmocka_unit_test(links_in_words),
 		cmocka_unit_test(babel_in_words),
+		cmocka_unit_test(mesh_in_words),
 		cmocka_unit_test(coloured_text),
 		cmocka_unit_test(a_line_a_peer),
 		cmocka_unit_test(no_peers_no_lines),
