@@ -6,12 +6,12 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Package names by system, in the same order: what building takes, and what the demo takes on top.
 BUILD_DEBIAN=(gcc libc6-dev make autoconf automake pkg-config libsodium-dev libev-dev libmnl-dev libprotobuf-c-dev
-	protobuf-c-compiler libgcrypt20-dev)
+	protobuf-c-compiler libgcrypt20-dev libqrencode-dev)
 BUILD_FEDORA=(gcc make autoconf automake pkgconf-pkg-config libsodium-devel libev-devel libmnl-devel protobuf-c-devel
-	protobuf-c-compiler libgcrypt-devel)
+	protobuf-c-compiler libgcrypt-devel qrencode-devel)
 BUILD_ALPINE=(bash gcc musl-dev make autoconf automake pkgconf libsodium-dev libev-dev libmnl-dev linux-headers protobuf-c-dev
-	protobuf-c-compiler libgcrypt-dev)
-BUILD_ARCH=(gcc make autoconf automake pkgconf libsodium libev libmnl protobuf-c libgcrypt)
+	protobuf-c-compiler libgcrypt-dev libqrencode-dev)
+BUILD_ARCH=(gcc make autoconf automake pkgconf libsodium libev libmnl protobuf-c libgcrypt qrencode)
 DEMO_DEBIAN=(iproute2 iputils-ping wireguard-tools procps)
 DEMO_FEDORA=(iproute iputils wireguard-tools procps-ng)
 DEMO_ALPINE=(iproute2 iputils wireguard-tools procps)
