@@ -29,7 +29,6 @@ static bool summary_read(struct message *m, const Meshd__Exchange__Summary *p)
 {
 	m->kind = MESSAGE_SUMMARY;
 	m->summary.items = p->items;
-	m->summary.answer = p->answer;
 	return fixed(m->summary.digest, &p->digest, MESSAGE_DIGEST_LEN);
 }
 
@@ -211,7 +210,6 @@ static size_t summary_write(uint8_t out[MESSAGE_MAX], const struct message *m, M
 
 	s.digest = data_of(m->summary.digest, MESSAGE_DIGEST_LEN);
 	s.items = m->summary.items;
-	s.answer = m->summary.answer;
 	p->kind_case = MESHD__EXCHANGE__MESSAGE__KIND_SUMMARY;
 	p->summary = &s;
 	return finish(out, p);

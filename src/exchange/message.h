@@ -54,7 +54,6 @@ struct message {
 		struct {
 			uint8_t digest[MESSAGE_DIGEST_LEN];
 			uint32_t items;
-			bool answer;
 		} summary;
 		struct {
 			uint8_t v[MESSAGE_BUCKETS][ITEM_SHORT_ID];

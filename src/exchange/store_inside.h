@@ -7,7 +7,6 @@
 /* The inside of the store, shared by store.c (tables, questions) and store_rules.c (what is taken, and what goes). */
 
 enum {
-	STORE_MEMBERS_MAX = STORE_NODES_MAX + STORE_REVOCATIONS_MAX,
 	STORE_CHANGES_MAX = 256,
 	STORE_SIGNERS_MAX = 8,		/* of records, or revocations, of one node */
 	STORE_GRACE_S = 86400,		/* an invitation is kept so long after its end: clocks differ */

@@ -103,11 +103,6 @@ const char *node_mesh_name(const struct node *n)
 	return n->mesh ? n->mesh->name : "";
 }
 
-bool peer_is_recorded(const struct peer *p)
-{
-	return p->mesh.recorded;
-}
-
 void node_mesh_identity(struct node *n, struct instant now)
 {
 	struct mesh *m = n->mesh;

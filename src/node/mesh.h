@@ -31,7 +31,6 @@ struct peer;
  * them are backbone links, which have Babel; others become shortcuts when there is traffic for them. Part of node_turn() and node_deadline(). For the driver:
  *
  *	node_mesh_begin()			once, before the config is applied
- *	node_mesh_config()			the settings, at each apply
  *	NODE_EFFECT_MESH_FILE			node_mesh_file(): write it to where it came from
  *	NODE_EFFECT_MESH_ISSUED			node_mesh_issued(): write it to the state file
  *	NODE_EFFECT_MESH_HOSTS			names or addresses changed: node_mesh_hosts()
@@ -51,12 +50,6 @@ enum {
 	MESH_PUNCH_S = 3,		/* initiations go to all addresses again and again for so long */
 	MESH_JOINERS_MAX = 16,		/* one-time keys that have a session at a time */
 	MESH_ISSUED_MAX = 64,
-};
-
-struct mesh_config {
-	bool on;
-	char name[MESH_NAME_MAX + 1];	/* of the mesh */
-	bool lan_discovery;
 };
 
 /* 'b' is the file (taken over as far as it is good), 'issued' the state file's text or NULL. False with one line in 'why': nothing came of it. */
@@ -101,9 +94,6 @@ void node_mesh_path(struct node *n, struct peer *p, struct instant now);
 struct babel;
 void node_mesh_judge(struct node *n, struct babel *b, struct instant now);
 void node_mesh_devices(const struct node *n, void (*visit)(void *ctx, const struct ip_prefix *p), void *ctx);
-
-/* Whether the peer is there because of a record (or an invitation): not of the config. */
-bool peer_is_recorded(const struct peer *p);
 
 /* What the driver writes. */
 bool node_mesh_file(struct node *n, struct instant now, struct text *out);

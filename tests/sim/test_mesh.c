@@ -412,7 +412,7 @@ static void revoked_and_configured(void **state)
 	sim_link_babel(&w.s, 1, 2);
 	sim_run(&w.s, SECONDS(10));
 	assert_non_null(peer(1, 2));
-	assert_false(peer_is_recorded(peer(1, 2)));
+	assert_false(peer(1, 2)->mesh.recorded);
 	assert_true(node_mesh_revoke(w.s.nodes[0].node, "n2", NULL, now_of(0), &why));
 	w.s.nodes[0].wake_us = w.s.now_us;
 	sim_run(&w.s, SECONDS(2));
@@ -433,15 +433,15 @@ static void configs_come_and_go(void **state)
 	for (size_t i = 0; i < 3; i++)
 		start(i, 7);
 	sim_run(&w.s, SECONDS(5));
-	assert_true(peer_is_recorded(peer(1, 0)) && peer_is_recorded(peer(1, 2)));
+	assert_true(peer(1, 0)->mesh.recorded && peer(1, 2)->mesh.recorded);
 	sim_link_babel(&w.s, 1, 2);
-	assert_false(peer_is_recorded(peer(1, 2)));
+	assert_false(peer(1, 2)->mesh.recorded);
 	assert_int_equal(node_apply(w.s.nodes[1].node, &none, now_of(1)), 0);
-	assert_true(peer_is_recorded(peer(1, 0)));
+	assert_true(peer(1, 0)->mesh.recorded);
 	w.s.nodes[1].wake_us = w.s.now_us;
 	sim_run(&w.s, SECONDS(1));
 	assert_non_null(peer(1, 2));
-	assert_true(peer_is_recorded(peer(1, 2)));
+	assert_true(peer(1, 2)->mesh.recorded);
 	sim_run(&w.s, SECONDS(20));
 	assert_int_equal(unreached(0), 0);
 	done();
