@@ -14,7 +14,7 @@
 static void stand(struct node *n, struct peer *p, bool on)
 {
 	node_close_lanes(n);
-	owners_set_shortcut(&n->owners, &p->data, on);
+	owners_set_shortcut(&p->data, on);
 	node_open_lanes(n);
 	p->mesh.shortcut = on;
 }
@@ -78,7 +78,7 @@ static void look_at(struct node *n, struct peer *p, size_t *count, struct instan
 	struct peer_mesh *pm = &p->mesh;
 	uint32_t wanted = 0, used = 0;
 
-	if (!owners_take(&n->owners, &p->data, &wanted, &used))
+	if (!owners_take(&p->data, &wanted, &used))
 		return;
 	if (wanted || used)
 		pm->used_us = now.mono_us;

@@ -114,9 +114,8 @@ struct owner *owners_lookup(const struct owners *o, uint8_t family, const uint8_
 	return family == IP_V4 ? lpm_lookup4(&o->table, addr) : lpm_lookup6(&o->table, addr);
 }
 
-bool owners_take(struct owners *o, const struct lane_peer *peer, uint32_t *wanted, uint32_t *used)
+bool owners_take(const struct lane_peer *peer, uint32_t *wanted, uint32_t *used)
 {
-	(void)o;
 	*wanted = *used = 0;
 	for (struct owner *w = peer->owned; w; w = w->next) {
 		*wanted += atomic_exchange_explicit(&w->wanted, 0, memory_order_relaxed);
@@ -125,9 +124,8 @@ bool owners_take(struct owners *o, const struct lane_peer *peer, uint32_t *wante
 	return peer->owned;
 }
 
-void owners_set_shortcut(struct owners *o, const struct lane_peer *peer, bool on)
+void owners_set_shortcut(const struct lane_peer *peer, bool on)
 {
-	(void)o;
 	for (struct owner *w = peer->owned; w; w = w->next)
 		w->shortcut = on;
 }

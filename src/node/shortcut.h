@@ -45,9 +45,9 @@ void owners_forget_peer(struct owners *o, const struct lane_peer *peer);
 struct owner *owners_lookup(const struct owners *o, uint8_t family, const uint8_t *addr);
 
 /* Counts of all the peer's prefixes since the last call. Returns whether there are any prefixes of its. */
-bool owners_take(struct owners *o, const struct lane_peer *peer, uint32_t *wanted, uint32_t *used);
+bool owners_take(const struct lane_peer *peer, uint32_t *wanted, uint32_t *used);
 
 /* Whether packets for this peer may go to it by a shortcut. Gates closed. */
-void owners_set_shortcut(struct owners *o, const struct lane_peer *peer, bool on);
+void owners_set_shortcut(const struct lane_peer *peer, bool on);
 
 #endif

@@ -330,6 +330,17 @@ static void what_is_taken_is_not_given_twice(void **state)
 	m.prefix_count = 0;
 	assert_false(mint_record(st.store, other.seed, &m, other.public_key, other.sign_key, NULL, NULL, MESH_NOW_S, &why));
 	assert_string_equal(why, "this node may not sign for the mesh");
+	/* What every reader of the record would refuse is refused now, not when somebody has joined with it. */
+	m.address_count = 1;
+	m.addresses[0] = prefix("127.0.0.1/32");
+	assert_false(mint_check(st.store, &m, NULL, MESH_NOW_S, &why));
+	assert_string_equal(why, "the address is not one that a node can have");
+	m.address_count = 0;
+	m.prefix_count = 1;
+	m.prefixes[0] = prefix("fe80::/64");
+	assert_false(mint_check(st.store, &m, NULL, MESH_NOW_S, &why));
+	assert_string_equal(why, "the prefix is not one that can be behind a node");
+	m.prefix_count = 0;
 	/* A renewal of the same node is one serial higher, and has its first address still. */
 	snprintf(m.name, sizeof(m.name), "one");
 	assert_true(mint_record(st.store, st.seed, &m, k.public_key, k.sign_key, NULL, NULL, MESH_NOW_S, &why));

@@ -84,7 +84,7 @@ static void counted(uint32_t wanted, uint32_t used)
 {
 	uint32_t w, u;
 
-	assert_true(owners_take(&owners, &far, &w, &u));
+	assert_true(owners_take(&far, &w, &u));
 	assert_int_equal(w, wanted);
 	assert_int_equal(u, used);
 }
@@ -105,7 +105,7 @@ static void a_table(void **state)
 	/* Another has it now. */
 	own("10.1.2.3/32", &l.a.peer);
 	assert_ptr_equal(owners_lookup(&owners, IP_V4, a)->peer, &l.a.peer);
-	assert_false(owners_take(&owners, &far, &wanted, &used));
+	assert_false(owners_take(&far, &wanted, &used));
 	own("10.1.2.3/32", NULL);
 	assert_null(owners_lookup(&owners, IP_V4, a)->peer);
 	owners_remove(&owners, &host);
@@ -129,13 +129,13 @@ static void packets_wish_for_one_and_take_it(void **state)
 	assert_int_equal(sent(IP_V6, OURS, FAR), RELAY);
 	counted(2, 0);
 	counted(0, 0);
-	owners_set_shortcut(&owners, &far, true);
+	owners_set_shortcut(&far, true);
 	assert_int_equal(sent(IP_V6, OURS, FAR), FAR);
 	counted(0, 1);
 	/* What is not ours goes as it did, and asks for nothing. */
 	assert_int_equal(sent(IP_V6, 9, FAR), RELAY);
 	counted(0, 0);
-	owners_set_shortcut(&owners, &far, false);
+	owners_set_shortcut(&far, false);
 	assert_int_equal(sent(IP_V6, OURS, FAR), RELAY);
 	counted(1, 0);
 }
@@ -147,7 +147,7 @@ static void without_a_route_it_is_wished_for(void **state)
 	own("10.0.0.1/32", NULL);
 	assert_int_equal(sent(IP_V4, OURS, FAR), 0);
 	counted(1, 0);
-	owners_set_shortcut(&owners, &far, true);
+	owners_set_shortcut(&far, true);
 	assert_int_equal(sent(IP_V4, OURS, FAR), FAR);
 }
 
@@ -157,7 +157,7 @@ static void without_a_session_it_is_none(void **state)
 	route("fd00::7/128");
 	own("fd00::7/128", &far);
 	own("fd00::1/128", NULL);
-	owners_set_shortcut(&owners, &far, true);
+	owners_set_shortcut(&far, true);
 	links_clear(&l.a.lane, 1, &far);
 	assert_int_equal(sent(IP_V6, OURS, FAR), RELAY);
 	counted(1, 0);
@@ -169,7 +169,7 @@ static void the_config_comes_first(void **state)
 	(void)state;
 	own("10.0.0.2/32", &far);
 	own("10.0.0.1/32", NULL);
-	owners_set_shortcut(&owners, &far, true);
+	owners_set_shortcut(&far, true);
 	assert_int_equal(sent(IP_V4, OURS, 2), RELAY);
 	counted(0, 0);
 }
@@ -180,7 +180,7 @@ static void a_longer_route_is_another_matter(void **state)
 	(void)state;
 	own("fd00::/64", &far);
 	own("fd00::1/128", NULL);
-	owners_set_shortcut(&owners, &far, true);
+	owners_set_shortcut(&far, true);
 	assert_int_equal(sent(IP_V6, OURS, FAR), FAR);
 	route("fd00::/64");
 	assert_int_equal(sent(IP_V6, OURS, FAR), FAR);
@@ -218,7 +218,7 @@ static void the_hosts_is_left_alone(void **state)
 	(void)state;
 	own("fd00::7/128", &far);
 	own("fd00::1/128", NULL);
-	owners_set_shortcut(&owners, &far, true);
+	owners_set_shortcut(&far, true);
 	assert_true(fib_set(&fib, &pair, FIB_HOST, NULL, NULL, 0));
 	assert_int_equal(sent(IP_V6, OURS, FAR), 0);
 	counted(0, 0);
