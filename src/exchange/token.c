@@ -181,7 +181,7 @@ bool token_decode(struct token *t, const void *data, size_t len, struct text *wh
 	struct field f;
 	bool good = len <= TOKEN_TEXT_MAX;
 
-	*t = (struct token){ 0 };
+	memset(t, 0, sizeof(*t));
 	fields_start(&fields, data, good ? len : 0);
 	while (good && fields_next(&fields, &f))
 		good = decode_field(t, &f);
@@ -222,7 +222,7 @@ bool token_read(struct token *t, const char *text, size_t len, struct text *why)
 	uint8_t check[CHECK_LEN];
 	bool good;
 
-	*t = (struct token){ 0 };
+	memset(t, 0, sizeof(*t));
 	if (!find_data(&text, &len, why))
 		return false;
 	good = base64_decode(BASE64_URL, text, len, &data) && data.len > CHECK_LEN;

@@ -72,4 +72,20 @@ static inline void world_line(const char *why)
 		require(*why >= ' ' && *why <= '~', "a reason that is not one clean line");
 }
 
+static inline bool world_are_same_prefixes(const struct ip_prefix *v, size_t count, const struct ip_prefix *w, size_t other_count)
+{
+	return count == other_count && memcmp(v, w, count * sizeof(*v)) == 0;
+}
+
+/* Field by field: what is between the fields of a struct may be anything. */
+static inline bool world_is_same_node(const struct node_record *r, const struct node_record *s)
+{
+	return memcmp(r->public_key, s->public_key, KEY_LEN) == 0 && memcmp(r->sign_key, s->sign_key, SIGN_KEY_LEN) == 0 && strcmp(r->name, s->name) == 0 &&
+	       world_are_same_prefixes(r->addresses, r->address_count, s->addresses, s->address_count) &&
+	       world_are_same_prefixes(r->prefixes, r->prefix_count, s->prefixes, s->prefix_count) &&
+	       world_are_same_prefixes(r->external, r->external_count, s->external, s->external_count) && r->roles == s->roles &&
+	       r->not_before_s == s->not_before_s && r->not_after_s == s->not_after_s && r->serial == s->serial && r->has_token == s->has_token &&
+	       r->has_gateway == s->has_gateway && memcmp(r->token, s->token, KEY_LEN) == 0 && memcmp(r->gateway, s->gateway, KEY_LEN) == 0;
+}
+
 #endif

@@ -72,7 +72,6 @@ static void check_merge(struct store *s, const struct bootstrap *b)
 
 static void check_file(const void *data, size_t size)
 {
-	static const struct bootstrap empty;
 	struct text why = { 0 };
 	uint8_t mesh[SIGN_KEY_LEN];
 	struct bootstrap_news news;
@@ -93,7 +92,7 @@ static void check_file(const void *data, size_t size)
 	} else {
 		world_line(why.s);
 	}
-	require(memcmp(&b, &empty, sizeof(b)) == 0, "something left");
+	require(!b.name[0] && !b.items && !b.count && !b.token && !b.token_len, "something left");
 	text_done(&why);
 }
 
