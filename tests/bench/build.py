@@ -109,7 +109,7 @@ class Build:
     def without_queue(self):
         """meshd as it is, but for a worker that queues nothing that it could send: what the queue costs."""
         libraries = ["libmeshcli.a", "libmeshsys.a", "libmeshcore.a", "libmeshproto.a"]
-        names = ("SODIUM", "AEAD", "EV", "MNL", "PROTOBUF_C")
+        names = ("SODIUM", "AEAD", "EV", "MNL", "PROTOBUF_C", "QRENCODE")
         return self.compile("meshd-noqueue", ["src/meshd.c", "src/sys/worker.c"],
                             ["-DWORKER_CREDIT_BYTES=INT64_MAX", "-DHAVE_CONFIG_H", "-I" + self.directory,
                              *self.flags(*(n + "_CFLAGS" for n in names))],
