@@ -318,7 +318,7 @@ static void endpoints(void **state)
 		struct endpoint e, before;
 
 		memset(&e, 0x5a, sizeof(e));
-		before = e;
+		memset(&before, 0x5a, sizeof(before));
 		if (endpoint_parse(c[i].text, &e) != !!c[i].back)
 			fail_msg("case %zu: %s", i + 1, c[i].text);
 		if (c[i].back)

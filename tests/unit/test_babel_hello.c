@@ -81,7 +81,7 @@ static void reboots(void **state)
 			bool taken;
 
 			hello_received(&h, starts[i], US_PER_S);
-			before = h;
+			memcpy(&before, &h, sizeof(before));
 			taken = hello_received(&h, (uint16_t)(starts[i] + 1 + off), 2 * US_PER_S) == HELLO_TAKEN;
 			if (taken != (off >= -16 && off <= 16))
 				fail_msg("%u, %d off", starts[i], off);

@@ -97,6 +97,7 @@ static void copies(void **state)
 {
 	(void)state;
 	sh("ip link add a1 type veth peer name b1; ip link set b1 up; ip link set a1 up; ip address add 192.0.2.129/25 dev a1");
+	wait_running("a1", true);
 	sh("ip route add 10.1.0.0/16 mtu 1300 advmss 1200 nexthop via 192.0.2.3 weight 2 nexthop via 192.0.2.200");
 	sh("ip route add 10.2.0.0/16 via 192.0.2.3 metric 70; ip route add 10.2.0.0/16 dev a1 metric 50; ip route add 10.3.0.0/16 dev m0");
 	sh("ip route add 10.4.0.0/16 dev a0 proto 109 metric 903; ip route add blackhole 10.5.0.0/16; ip route add 10.6.0.0/16 via inet6 fe80::9 dev a0");
@@ -121,19 +122,29 @@ static void copies(void **state)
 	sh("ip link del a1");
 }
 
+/* Change a route until "ip monitor" has told of it, and so of all that was before. */
+static void monitor_has_told(int number)
+{
+	sh("for i in $(seq 200); do ip route add blackhole 10.99.%d.0/24 table 99; ip route del blackhole 10.99.%d.0/24 table 99;"
+	   "grep -q '10[.]99[.]%d[.]0' /tmp/kunder.$PPID && exit 0; sleep 0.05; done; exit 1", number, number, number);
+}
+
 /* What is as it shall be is left alone; what changes is replaced in place; what was lost comes back. */
 static void followed(void **state)
 {
 	(void)state;
 	sh("ip route add default via 192.0.2.3; ip route add 10.7.0.0/16 via 192.0.2.4; ip -6 route add default via 2001:db8::3");
+	settle();
 	follow();
 	drain();
 	follow();
-	assert_int_equal(netlink_monitor_read(&nl, tun), 0);
-	sh("timeout 20 ip monitor route >/tmp/kunder.$PPID & echo $! >/tmp/kunder.$PPID.pid; sleep 0.2");
+	assert_int_equal(told_of(NETLINK_BABEL | NETLINK_BABEL_LOST), 0);
+	sh("timeout 120 ip monitor route >/tmp/kunder.$PPID & echo $! >/tmp/kunder.$PPID.pid");
+	monitor_has_told(1);
 	sh("ip route replace default via 192.0.2.5; ip -6 route replace default via 2001:db8::5");
 	follow();
-	sh("sleep 0.2; kill $(cat /tmp/kunder.$PPID.pid)");
+	monitor_has_told(2);
+	sh("kill $(cat /tmp/kunder.$PPID.pid)");
 	shows("grep 'able 7170307' /tmp/kunder.$PPID | sed 's/ proto 109.*//'; rm /tmp/kunder.$PPID*",
 	      "default via 192.0.2.5 dev a0 table 7170307\ndefault via 2001:db8::5 dev a0 table 7170307\n");
 	goes("10.7.0.1", true, "via 192.0.2.4 dev a0 src 192.0.2.1\n");

@@ -78,11 +78,29 @@ static void run(double seconds)
 	ev_timer_stop(loop, &end);
 }
 
+/* Run until this is so. */
+#define RUN_UNTIL(this) \
+	do { \
+		for (int tries = 0; tries < 1000 && !(this); tries++) \
+			run(0.02); \
+		assert_true(this); \
+	} while (0)
+
+static int64_t begun_us;
+
+/* It is less than LAN_FIRST_S since 'begun_us', as on any machine that is not very busy: what was said then is not said again yet. */
+static bool in_time(void)
+{
+	return clock_now().mono_us < begun_us + LAN_FIRST_S * US_PER_S;
+}
+
 /* Link-local addresses that do not depend on chance. */
 static void make_cable(void)
 {
 	sh("ip link add a0 type veth peer name b0; ip link set a0 addrgenmode none; ip link set b0 addrgenmode none");
 	sh("ip link set a0 up; ip link set b0 up; ip address add fe80::a/64 dev a0 nodad; ip address add fe80::b/64 dev b0 nodad");
+	wait_running("a0", true);
+	wait_running("b0", true);
 }
 
 static int begin(void **state)
@@ -212,23 +230,28 @@ static void is_sent_and_heard(void **state)
 	fd = witness("b0");
 	run(0.1);
 	assert_int_equal(node.written, 0);	/* it is off */
+	begun_us = clock_now().mono_us;
 	lan_set(lan, true);
-	run(0.3);
+	RUN_UNTIL(node.heard >= 4);
+	run(0.1);
 	/* On both ends, and both are heard at both: from the other end, and back from the own one, as another meshd of this host's is. */
-	assert_int_equal(node.written, 1);
-	assert_int_equal(node.heard, 4);
+	if (in_time()) {
+		assert_int_equal(node.written, 1);
+		assert_int_equal(node.heard, 4);
+		assert_int_equal(waiting(fd, &len), 2);
+		assert_int_equal(len, MESH_LAN_LEN);
+	}
 	assert_int_equal(node.len, MESH_LAN_LEN);
 	assert_int_equal(node.msg[MESH_LAN_LEN - 1], 'm');
 	for (int i = 0; i < 4; i++) {
 		assert_true(node.from[i].scope == index_of("a0") || node.from[i].scope == index_of("b0"));
 		assert_true(ip_addr_is_link_local(&node.from[i].addr));
 	}
-	assert_int_equal(waiting(fd, &len), 2);
-	assert_int_equal(len, MESH_LAN_LEN);
 	lan_set(lan, false);
+	node.heard = 0;
 	throw("fe80::a", "a0", "ff02::6d65:7368", 10);
 	run(0.1);
-	assert_int_equal(node.heard, 4);
+	assert_int_equal(node.heard, 0);
 	close(fd);
 }
 
@@ -243,18 +266,20 @@ static void news_are_told(void **state)
 	run(0.1);
 	assert_int_equal(node.written, 0);
 	make_cable();
-	run(0.5);
-	assert_int_equal(node.written, 1);
-	assert_int_equal(node.heard, 4);
+	RUN_UNTIL(node.written);
+	begun_us = clock_now().mono_us;
+	RUN_UNTIL(node.heard >= 4);
 	fd = witness("b0");
 	sh("ip address del fe80::a/64 dev a0 && ip address add fe80::aa/64 dev a0 nodad");
-	run(0.5);
-	assert_int_equal(node.written, 2);
-	assert_int_equal(node.heard, 6);
-	assert_int_equal(waiting(fd, &len), 1);
+	RUN_UNTIL(node.heard >= 6);
+	assert_true(waiting(fd, &len) >= 1);
 	sh("ip address add fd00::1/64 dev a0 nodad");
 	run(0.5);
-	assert_int_equal(node.written, 2);
+	if (in_time()) {
+		assert_int_equal(node.written, 2);
+		assert_int_equal(node.heard, 6);
+		assert_int_equal(waiting(fd, &len), 0);
+	}
 	close(fd);
 }
 
@@ -269,7 +294,7 @@ static void waits_for_a_message(void **state)
 	assert_int_equal(node.written, 1);
 	assert_int_equal(node.heard, 0);
 	node.silent = false;
-	run(LAN_FIRST_S);
+	RUN_UNTIL(node.heard >= 4);
 	assert_int_equal(node.written, 2);
 	assert_int_equal(node.heard, 4);
 }
@@ -280,10 +305,10 @@ static void what_is_ignored(void **state)
 	make_cable();
 	sh("ip address add 2001:db8::a/64 dev a0 nodad; ip address add 2001:db8::b/64 dev b0 nodad");
 	lan_set(lan, true);
-	run(0.3);
+	RUN_UNTIL(node.heard >= 4);
 	node.heard = 0;
 	throw("fe80::a", "a0", "ff02::6d65:7368", 10);
-	run(0.1);
+	RUN_UNTIL(node.heard);
 	assert_int_equal(node.heard, 1);
 	assert_int_equal(node.from[0].scope, index_of("b0"));
 	assert_int_equal(node.len, 10);
@@ -297,16 +322,17 @@ static void what_is_ignored(void **state)
 
 static void a_flood_is_bounded(void **state)
 {
-	int64_t begun_us, end_us;
+	int64_t end_us;
 
 	(void)state;
 	make_cable();
 	lan_set(lan, true);
-	run(0.3);
+	RUN_UNTIL(node.heard >= 4);
 	node.heard = 0;
 	begun_us = clock_now().mono_us;
 	for (int i = 0; i < 3 * LAN_TAKEN_MAX; i++)
 		throw("fe80::a", "a0", "ff02::6d65:7368", 10);
+	RUN_UNTIL(node.heard >= LAN_TAKEN_MAX / 2);
 	run(0.5);
 	end_us = clock_now().mono_us;
 	assert_in_range(node.heard, LAN_TAKEN_MAX / 2, LAN_TAKEN_MAX * (2 + (end_us - begun_us) / US_PER_S));
@@ -314,8 +340,7 @@ static void a_flood_is_bounded(void **state)
 	run(2.0);
 	node.heard = 0;
 	throw("fe80::a", "a0", "ff02::6d65:7368", 10);
-	run(1.1);
-	assert_true(node.heard > 0);
+	RUN_UNTIL(node.heard > 0);
 }
 
 int main(void)

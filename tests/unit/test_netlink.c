@@ -2,8 +2,6 @@
 /* Route netlink: requests and their faults, and the monitor; on a stage of its own, with ip(8) as the witness. */
 #include "netstage.h"
 
-#include <poll.h>
-
 #include <linux/rtnetlink.h>
 
 #include "base/text.h"
@@ -470,15 +468,13 @@ static void long_dump(void **state)
 
 /* --- the monitor --- */
 
+/* The kernel tells before the request is answered; the descriptor says so. */
 static int events(void)
 {
 	struct pollfd p = { .fd = netlink_monitor_fd(&nl), .events = POLLIN };
-	int ready = poll(&p, 1, 0), seen = netlink_monitor_read(&nl, tun);
+	int seen = poll(&p, 1, 0) == 1 ? netlink_monitor_read(&nl, tun) : 0;
 
-	/* The kernel tells before the request is answered; the descriptor says so. */
 	assert_true(seen >= 0);
-	if (seen)
-		assert_int_equal(ready, 1);
 	return seen;
 }
 
@@ -490,13 +486,14 @@ static void monitor(void **state)
 
 	(void)state;
 	sh("ip link set m0 addrgenmode none");	/* link-local addresses come when they like */
-	drain();
+	settle();
 	assert_int_equal(events(), 0);
 	assert_int_equal(netlink_link_set(&nl, tun, 1400, true), 0);
 	assert_int_equal(events() & (NETLINK_LINK | NETLINK_LINK_GONE | NETLINK_LOST), NETLINK_LINK);
 	assert_int_equal(netlink_address_add(&nl, tun, &v4), 0);
 	assert_true(events() & NETLINK_ADDRESS);
-	drain();
+	wait_running("m0", true);
+	settle();
 	assert_int_equal(netlink_route_add(&nl, &r), 0);
 	assert_int_equal(events(), NETLINK_ROUTES);
 	assert_int_equal(netlink_route_remove(&nl, &r), 0);
@@ -512,7 +509,7 @@ static void monitor(void **state)
 	/* Another link, its deletion too, is not ours. */
 	make_veth();
 	a0 = index_of("a0");
-	drain();
+	settle();
 	assert_int_equal(netlink_link_set(&nl, a0, 1300, true), 0);
 	assert_int_equal(events() & ~NETLINK_ADDRESS, NETLINK_ROUTES | NETLINK_LINKS);
 	assert_int_equal(netlink_link_delete(&nl, a0), 0);
@@ -522,7 +519,7 @@ static void monitor(void **state)
 	/* Ours, by somebody else's hand. */
 	sh("ip link del m0");
 	assert_int_equal(events() & (NETLINK_LINK | NETLINK_LINK_GONE), NETLINK_LINK | NETLINK_LINK_GONE);
-	assert_int_equal(events(), 0);
+	assert_int_equal(events() & (NETLINK_LINK | NETLINK_LINK_GONE), 0);
 }
 
 static void monitor_overflow(void **state)
@@ -536,7 +533,8 @@ static void monitor_overflow(void **state)
 	sh("ip link set m0 up");
 	sh("for i in $(seq 0 199); do echo route add 10.7.$i.0/24 dev m0; done | ip -b -");
 	assert_int_equal(events() & NETLINK_LOST, NETLINK_LOST);
-	drain();
+	wait_running("m0", true);
+	settle();
 	sh("ip route del 10.7.0.0/24");
 	assert_int_equal(events(), NETLINK_ROUTES);
 }
@@ -565,7 +563,7 @@ static void monitor_details(void **state)
 	struct rtmsg rtm = { .rtm_family = AF_INET6, .rtm_flags = RTM_F_CLONED };
 
 	(void)state;
-	drain();
+	settle();
 	assert_int_equal(heard(RTM_NEWROUTE, &rtm, sizeof(rtm)), 0);	/* the route cache */
 	rtm.rtm_flags = 0;
 	assert_int_equal(heard(RTM_NEWROUTE, &rtm, sizeof(rtm)), NETLINK_ROUTES);
