@@ -75,7 +75,7 @@ static void assert_lane(const struct group *g, const uint8_t *message, size_t le
 	uint8_t got[MESSAGE_LEN];
 
 	assert_int_equal(send(g->sender, message, len, 0), len);
-	assert_int_equal(poll(&p, 1, 2000), 1);
+	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_int_equal(recv(g->fds[lane], got, sizeof(got), MSG_DONTWAIT), len);
 	assert_memory_equal(got, message, len);
 }

@@ -193,7 +193,7 @@ static struct sockaddr_in host(const char *address)
 static int bound_socket(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const struct timeval limit = { .tv_sec = 2 };
+	const struct timeval limit = { .tv_sec = 20 };
 	struct sockaddr_in sin = host("10.99.0.1");
 
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
@@ -543,7 +543,7 @@ static void deleted_from_outside(void **state)
 	assert_true(tun_exists(&t->tun));
 	delete_link(t->tun.ifindex);
 	assert_false(tun_exists(&t->tun));
-	assert_int_equal(poll(&p, 1, 2000), 1);
+	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_int_equal(write_plain(t, in, 1), 0);
 	assert_int_equal(read_all(t, in), -EBADFD);
 	close(fd);

@@ -29,8 +29,9 @@
 #define PEER "public_key=c49d3cd0f5ea9a1b4bb2a7c2f2a1b1e0b0a0908070605040302010f0e0d0c0b0\n"
 
 enum {
-	IDLE_S = 1,
-	WATCHDOG_S = 30,
+	IDLE_S = 30,		/* the server's patience: long on a busy machine... */
+	SHORT_IDLE_S = 2,	/* ...but where a test waits for its end */
+	WATCHDOG_S = 120,
 	BIG = 4 << 20,
 };
 
@@ -68,14 +69,24 @@ static int set(void *ctx, const struct change *c)
 	return d->set_error;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, int idle_s)
 {
 	struct daemon *d = test_calloc(1, sizeof(*d));
-	const struct uapi_handler h = { .get = get, .set = set, .ctx = d, .idle_s = IDLE_S };
+	const struct uapi_handler h = { .get = get, .set = set, .ctx = d, .idle_s = idle_s };
 
 	d->loop = ev_loop_new(EVFLAG_AUTO);
 	*state = d;
 	return uapi_listen(&d->server, d->loop, NAME, &h);
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, IDLE_S);
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_with(state, SHORT_IDLE_S);
 }
 
 static int teardown(void **state)
@@ -148,7 +159,7 @@ static void play(struct daemon *d, void (*clients)(void))
 
 static int dial(void)
 {
-	int fd = unix_connect(MESHD_UAPI_DIR, NAME, 5000);
+	int fd = unix_connect(MESHD_UAPI_DIR, NAME, 60000);
 
 	CHECK(fd >= 0);
 	return fd;
@@ -332,7 +343,7 @@ static void slow_client(void)
 	say(half, "set=1\nlisten_port=5\n");
 	/* Slower than the limit in all, but never silent for so long. */
 	for (int i = 0; i < 5; i++) {
-		usleep(IDLE_S * 250000);
+		usleep(SHORT_IDLE_S * 250000);
 		say(fd, "get=1\n\n");
 		hear(fd, GET_ANSWER);
 	}
@@ -389,6 +400,7 @@ static void long_answer_client(void)
 {
 	static char got[BIG];
 	int fd = dial(), deaf = dial();
+	struct pollfd gone = { .fd = deaf };
 
 	/* One who asks twice and never reads holds nobody up, and is let go. */
 	say(deaf, "get=1\n\nget=1\n\n");
@@ -402,8 +414,8 @@ static void long_answer_client(void)
 	}
 	for (size_t i = 0; i < BIG; i += 16)
 		CHECK(!memcmp(got + i, "0123456789abcde\n", 16));
-	usleep(IDLE_S * 1300000);
 	close(fd);
+	CHECK(poll(&gone, 1, 60000) == 1 && gone.revents & POLLHUP);
 	CHECK(send(deaf, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
 }
 
@@ -515,9 +527,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(byte_by_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_request_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(garbage_ends_the_connection, setup, teardown),
-		cmocka_unit_test_setup_teardown(silent_clients_are_let_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(silent_clients_are_let_go, setup_impatient, teardown),
 		cmocka_unit_test_setup_teardown(a_crowd_takes_turns, setup, teardown),
-		cmocka_unit_test_setup_teardown(long_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_answers, setup_impatient, teardown),
 		cmocka_unit_test_setup_teardown(long_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(endless_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(second_server, setup, teardown),

@@ -166,10 +166,10 @@ static void strangers_are_turned_away(void **state)
 	if (!pid) {
 		char c;
 
-		fd = setuid(65534) ? -1 : unix_connect(DIR, "n", 3000);
+		fd = setuid(65534) ? -1 : unix_connect(DIR, "n", 30000);
 		_exit(fd < 0 ? 3 : read(fd, &c, 1) != 0);	/* end of file at once */
 	}
-	while ((fd = unix_accept(listener)) == -EAGAIN && tries++ < 300)
+	while ((fd = unix_accept(listener)) == -EAGAIN && tries++ < 3000)
 		usleep(10000);
 	assert_int_equal(fd, -EPERM);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
