@@ -14,21 +14,9 @@
 
 #include "base/bytes.h"
 #include "gossip_world.h"
+#include "sanitized.h"
 
-/* gcc and clang say it differently. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
-#ifdef SANITIZED
-enum { MANY = 60, SOME = 30 };
-#else
-enum { MANY = 500, SOME = 80 };
-#endif
+enum { MANY = SANITIZED ? 60 : 500, SOME = SANITIZED ? 30 : 80 };
 
 enum { REST_BITS = 5000, KEPT = 400 };
 

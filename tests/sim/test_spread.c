@@ -15,7 +15,10 @@
 
 #include "base/bytes.h"
 #include "node/inside.h"
+#include "sanitized.h"
 #include "watch.h"
+
+enum { SEEDS = SANITIZED ? 12 : 60 };
 
 /*
  * Between two meshds.
@@ -242,7 +245,7 @@ static void rekey_on_bad_links(void **state)
 	const struct sim_link bad = { .delay_us = RTT_US / 2, .jitter_us = 15000, .loss = 50, .duplicate = 50 };
 
 	(void)state;
-	for (uint64_t seed = 100; seed < 160; seed++) {
+	for (uint64_t seed = 100; seed < 100 + SEEDS; seed++) {
 		struct sim s;
 		uint64_t sent = 0;
 
@@ -275,7 +278,7 @@ static void heavy_loss(void **state)
 	const struct sim_link bad = { .delay_us = RTT_US / 2, .loss = 300 };
 
 	(void)state;
-	for (uint64_t seed = 200; seed < 260; seed++) {
+	for (uint64_t seed = 200; seed < 200 + SEEDS; seed++) {
 		unsigned int ways = (unsigned int)(seed % 3) + 1;
 		struct sim s;
 		int64_t start_us;
