@@ -53,7 +53,7 @@ for sessions in 0 32; do
 			ip_ns a address del 10.99.9.9/32 dev lo
 			address b lo 10.99.9.8/32
 			sleep 0.5
-			check "  on either side" alive "$to"
+			check "  on either side" wait_for 5 alive "$to"
 			ip_ns b address del 10.99.9.8/32 dev lo
 		else
 			is "  a's endpoint stays" "$(endpoint_of a wga "$(public b)")" "$e"

@@ -191,21 +191,21 @@ check "n8, too" m 8 down w8
 check "n9 is there" is_peer 2 "$key9"
 check "n9 is put out" m 3 revoke w3 n9 --reason stolen
 begin=$(now_ms)
-check "  nobody has it as a peer any more" wait_for "$OUT_S" nobody_has "$key9" 2 3 4 5 6 7 11
+check "  nobody has it as a peer any more" within "$OUT_S" nobody_has "$key9" 2 3 4 5 6 7 11
 note "after $(($(now_ms) - begin)) ms"
 check "  it reaches nobody" is_alone 9 2 3 4 5 6 7 11
 check "  and nobody reaches it" silent n2 10.7.0.9
 check "n8 is put out while it is away" m 2 revoke w2 n8
 check "n10 returns" up 10
 begin=$(now_ms)
-check "  and hears of n9 and n8" wait_for "$OUT_S" nobody_has "$key9" 10 && wait_for "$OUT_S" nobody_has "$key8" 10
+check "  and hears of n9 and n8" within "$OUT_S" nobody_has "$key9" 10 && within "$OUT_S" nobody_has "$key8" 10
 note "after $(($(now_ms) - begin)) ms"
 check "n8 returns" m 8 up w8
 check "  and reaches nobody" is_alone 8 2 3 4 5 6 7 10 11
 check "  for nobody has it as a peer" nobody_has "$key8" 2 3 4 5 6 7 10 11
 check "the founder returns" m 1 up w1
 begin=$(now_ms)
-check "  and hears of both" wait_for "$OUT_S" nobody_has "$key9" 1 && wait_for "$OUT_S" nobody_has "$key8" 1
+check "  and hears of both" within "$OUT_S" nobody_has "$key9" 1 && within "$OUT_S" nobody_has "$key8" 1
 note "after $(($(now_ms) - begin)) ms"
 check "  and of who has come since" wait_for 10 knows 1 9
 

@@ -15,11 +15,11 @@ with() {
 }
 
 # ---- a second request to go down does not cut off what the first has begun ----
-with "PostDown = sleep 1 && touch $WORK/post-down"
+with "PostDown = touch $WORK/begun && sleep 1 && touch $WORK/post-down"
 check "up, with a slow PostDown" meshd_up a wga
 meshd_down a wga >/dev/null 2>&1 &
 first=$!
-sleep 0.4
+wait_for 5 test -e "$WORK/begun"
 check "a second down meanwhile" meshd_down a wga
 wait "$first"
 is "  the first has ended well" "$?" 0
