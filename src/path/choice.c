@@ -6,7 +6,8 @@
  * A dead or gone path is left at once for the best that is alive; where nothing is, a dead one stays, so that something is tried. A living one
  * is left only for one that was answered PATH_SAMPLES_MIN times and is better by PATH_RATIO_PERCENT for PATH_HOLD_MS on end (PATH_HOLD_BAD_MS
  * where it is better by PATH_BAD_PERCENT). The hold time doubles with each change of the last PATH_CALM_S, so that what never settles changes
- * seldom. Chance is on the side of the path in use: see measure.c. Metered paths are the last resort, not chosen for being better while one that
+ * seldom. Chance is on the side of the path in use: see measure.c. One by the same interface that but loses less has to show it in a trial, or for
+ * PATH_HOLD_NEAR_MS. Metered paths are the last resort, not chosen for being better while one that
  * costs nothing is alive, and left for that.
  *
  * Shares (Spread = all) go by rendezvous hashing: each sub-session goes where its hash with one of the path's 'weight' tickets is highest, so
@@ -62,7 +63,7 @@ unsigned int choice_set(struct path_set *s, struct path *p, enum path_why why, i
 	s->why = (uint8_t)(p ? why : PATH_WHY_NONE);
 	s->changed_us = now_us;
 	s->changes++;
-	s->better = NULL;
+	s->better = s->rival = NULL;
 	s->better_us = s->bad_us = 0;
 	s->urgent = false;
 	s->report_us = 0;
@@ -140,19 +141,32 @@ static bool times_worse(int64_t than, int64_t is, int64_t percent)
 	return is * 100 >= than * percent;
 }
 
-/* What another path may lose. 'near': one by the same interface loses as much as the path in use, for all that its few probes have seen of it. */
-static int64_t metric_beside(const struct path *p, const struct path *cur, bool near)
+/* What the path in use loses at least, by whatever tells more. */
+static uint32_t current_loss(const struct path_set *s)
 {
-	uint32_t loss = path_loss_high(p);
+	uint32_t told = path_loss_low(s->current), tried = s->rival ? path_trial_low(s->current) : 0;
 
-	return metric(p, near && shares_fate(p, cur) && path_loss_low(cur) > loss ? path_loss_low(cur) : loss);
+	return told > tried ? told : tried;
+}
+
+/*
+ * What another path may lose. 'near': one by the same interface loses as much as the path in use, for all that its few probes have seen of it,
+ * unless its trial says otherwise.
+ */
+static int64_t metric_beside(const struct path_set *s, const struct path *p, bool near, int64_t now_us)
+{
+	uint32_t loss = path_loss_high(p), here = current_loss(s);
+
+	if (near && shares_fate(p, s->current) && here > loss && !(p == s->rival && path_clears(p, here, now_us)))
+		loss = here;
+	return metric(p, loss);
 }
 
 /* What is better than the path in use, which is alive. */
-static struct path *find_better(const struct path_set *s, bool near)
+static struct path *find_better(const struct path_set *s, bool near, int64_t now_us)
 {
 	const struct path *cur = s->current;
-	int64_t now_metric = metric(cur, path_loss_low(cur)), best_metric = NEVER_US;
+	int64_t now_metric = metric(cur, current_loss(s)), best_metric = NEVER_US;
 	struct path *best = NULL;
 
 	for (size_t i = 0; i < s->path_count; i++) {
@@ -161,7 +175,7 @@ static struct path *find_better(const struct path_set *s, bool near)
 
 		if (p == cur || !alive(p) || p->answers < PATH_SAMPLES_MIN || p->unanswered > 1 || (p->terms.metered && !cur->terms.metered))
 			continue;
-		m = metric_beside(p, cur, near);
+		m = metric_beside(s, p, near, now_us);
 		if (m < best_metric && (times_worse(m, now_metric, PATH_RATIO_PERCENT) || (cur->terms.metered && !p->terms.metered))) {
 			best = p;
 			best_metric = m;
@@ -170,21 +184,34 @@ static struct path *find_better(const struct path_set *s, bool near)
 	return best;
 }
 
+/* Whether a path by the same interface loses less than the one in use is tried: with so many probes of both that a few seconds can tell. */
+static void doubt(struct path_set *s, struct path *rival, int64_t now_us)
+{
+	if (s->doubt_us && now_us - s->doubt_us < PATH_DOUBT_REST_S * US_PER_S)
+		return;
+	s->rival = rival;
+	s->doubt_us = now_us;
+	path_try(s->current);
+	path_try(rival);
+}
+
 static unsigned int choose_better(struct path_set *s, int64_t now_us)
 {
-	struct path *better = find_better(s, true);
+	struct path *better = find_better(s, true, now_us);
 	bool near = !better, bad, lossy;
 
-	/* Where only one by the same interface is, and only by its loss, time must show. */
+	/* Where only one by the same interface is, and only by its loss, a trial or time must show. */
 	if (near)
-		better = find_better(s, false);
+		better = find_better(s, false, now_us);
+	if (near && better)
+		doubt(s, better, now_us);
 	s->better = better;
 	s->better_near = near;
 	if (!better) {
 		s->better_us = s->bad_us = 0;
 		return 0;
 	}
-	bad = !near && times_worse(metric(better, path_loss_high(better)), metric(s->current, path_loss_low(s->current)), PATH_BAD_PERCENT);
+	bad = !near && times_worse(metric(better, path_loss_high(better)), metric(s->current, current_loss(s)), PATH_BAD_PERCENT);
 	if (!s->better_us)
 		s->better_us = now_us;
 	if (!bad)
@@ -196,7 +223,7 @@ static unsigned int choose_better(struct path_set *s, int64_t now_us)
 	if (now_us - s->better_us < hold_us(s, near ? PATH_HOLD_NEAR_MS : PATH_HOLD_MS, now_us))
 		return 0;
 	/* Flows that lose packets anyway need not wait for a gap, so as not to be reordered. */
-	lossy = s->current->told && path_loss_low(s->current) >= PATH_LOSSY;
+	lossy = s->current->told && current_loss(s) >= PATH_LOSSY;
 	return choice_set(s, better, PATH_WHY_BETTER, now_us) | (lossy ? PATHS_URGENT : 0);
 }
 

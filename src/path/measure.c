@@ -9,7 +9,10 @@
  * the choice holds the least that the path in use may lose against the most that another may, so that chance moves nothing. Who counts packets
  * tells the least, since it alone knows of how many. What is told goes into the memory too, and counts by itself only where it is out of the
  * usual: two paths that always lose something are not left for each other. The path one came from does not look clean as soon as one has left
- * it: path_left().
+ * it: path_left(). A report of a path that carried no data tells nothing of loss, for nothing was counted there.
+ *
+ * A few probes in which nothing is missing are no evidence of a path that loses nothing. Where that matters (choice.c: the other path leaves by the same
+ * interface) there is a trial: many probes, which are counted by themselves.
  *
  * What a lying peer can do: make its own paths look better or worse than they are, that is, attract our packets to it onto, or away from, a path of
  * its own choice, or make Babel believe another cost of the link to it. It can not make a path live that we do not probe, nor by answering what
@@ -33,6 +36,7 @@ enum {
 	USUAL_KNOWN = 128,		/* packets in the memory that say well what is usual */
 	TOLD_WORTH = 4,			/* probes that one report is worth to the memory */
 	LEFT_WORTH = 128,		/* and the last, of a path that is left */
+	CLEAR_DEVIATIONS_10 = 22,	/* tenths: chance does that once in a hundred times */
 	RATIO_ONE = 65536,
 };
 
@@ -95,6 +99,13 @@ int64_t path_rto_us(const struct path *p)
 	return rto < PATH_RTO_MAX_MS * US_PER_MS ? rto : PATH_RTO_MAX_MS * US_PER_MS;
 }
 
+int64_t path_lost_us(const struct path *p)
+{
+	int64_t rto_us = path_rto_us(p);
+
+	return rto_us > PATH_LOST_MS * US_PER_MS ? rto_us : PATH_LOST_MS * US_PER_MS;
+}
+
 struct path_probe *path_probe_of(struct path *p, uint32_t sequence)
 {
 	struct path_probe *b = &p->probes[sequence % PATH_PROBES];
@@ -112,10 +123,52 @@ static void remember(struct path *p, uint32_t asked_256, uint32_t missed_256)
 	}
 }
 
+void path_try(struct path *p)
+{
+	p->on_trial = true;
+	p->trial_from = p->sequence;
+	p->trial_asked = p->trial_missed = 0;
+}
+
+static bool on_trial(const struct path *p, const struct path_probe *b)
+{
+	return p->on_trial && (int32_t)(b->sequence - p->trial_from) > 0;
+}
+
+uint32_t path_trial_low(const struct path *p)
+{
+	return p->on_trial ? loss_at_least(p->trial_missed * UINT64_C(256), p->trial_asked * UINT64_C(256)) : 0;
+}
+
+/*
+ * Of as many probes as that the loss would have taken so many that what is missed is out of the usual. Those count that are late, or an early
+ * look would find that of what was answered nothing is missing.
+ */
+bool path_clears(const struct path *p, uint32_t loss, int64_t now_us)
+{
+	uint64_t missed = p->trial_missed, asked = p->trial_asked, expected_256;
+
+	for (size_t i = 0; i < PATH_PROBES; i++) {
+		const struct path_probe *b = &p->probes[i];
+		bool late = b->sent_us && on_trial(p, b) && !b->size && !b->answered && !b->heard && !b->missed && now_us - b->sent_us > path_rto_us(p);
+
+		missed += late;
+		asked += late;
+	}
+	expected_256 = asked * loss * 256 / RATIO_ONE;
+	return p->on_trial && expected_256 >= missed * 256 + root(expected_256 * 256) * CLEAR_DEVIATIONS_10 / 10;
+}
+
 /* It came after all, or in time. */
 static void remember_answer(struct path *p, struct path_probe *b)
 {
-	if (b->answered || b->heard || b->size || p->told)
+	if (b->answered || b->heard || b->size)
+		return;
+	if (on_trial(p, b)) {
+		p->trial_asked += !b->missed;
+		p->trial_missed -= b->missed;
+	}
+	if (p->told)
 		return;
 	if (!b->missed)
 		remember(p, 256, 0);
@@ -147,9 +200,20 @@ static void age_windows(struct path *p, int64_t now_us)
 	memset(p->in, 0, n * sizeof(p->in[0]));
 }
 
+static void miss(struct path *p, struct path_probe *b)
+{
+	b->missed = true;
+	if (on_trial(p, b)) {
+		p->trial_asked++;
+		p->trial_missed++;
+	}
+	if (p->state == PATH_ALIVE && !p->told)
+		remember(p, 256, 256);
+}
+
 void path_age(struct path *p, int64_t now_us)
 {
-	int64_t lost_us = path_rto_us(p) > PATH_LOST_MS * US_PER_MS ? path_rto_us(p) : PATH_LOST_MS * US_PER_MS;
+	int64_t lost_us = path_lost_us(p);
 
 	age_windows(p, now_us);
 	p->told = p->told_us && now_us - p->told_us <= PATH_TOLD_MS * US_PER_MS;
@@ -158,9 +222,7 @@ void path_age(struct path *p, int64_t now_us)
 
 		if (!b->sent_us || b->size || b->answered || b->heard || b->missed || now_us - b->sent_us <= lost_us)
 			continue;
-		b->missed = true;
-		if (p->state == PATH_ALIVE && !p->told)
-			remember(p, 256, 256);
+		miss(p, b);
 	}
 	if (now_us - p->memory_us > PATH_LOSS_MEMORY_S * US_PER_S) {
 		p->memory_us = now_us;
@@ -363,11 +425,14 @@ void path_left(struct path *p)
 
 static void take_told(struct path *p, const struct mesh_path_entry *e, int64_t now_us)
 {
-	remember(p, TOLD_WORTH * 256, (uint32_t)(TOLD_WORTH * 256 * (uint64_t)e->loss / RATIO_ONE));
-	p->loss_out = e->loss;
 	p->late_out = e->late;
 	p->jitter_out_us = (uint32_t)e->jitter * 16;
 	p->rate_out = e->rate;
+	/* Nothing but probes came there: that nothing was missed of nothing is no news of what the path loses. */
+	if (!e->rate && !e->loss)
+		return;
+	remember(p, TOLD_WORTH * 256, (uint32_t)(TOLD_WORTH * 256 * (uint64_t)e->loss / RATIO_ONE));
+	p->loss_out = e->loss;
 	p->told_us = now_us;
 	p->told = true;
 }

@@ -310,6 +310,8 @@ static void remove_path(struct path_set *s, size_t i)
 		s->better = NULL;
 		s->better_us = 0;
 	}
+	if (s->rival == p)
+		s->rival = NULL;
 	free(p);
 }
 
@@ -540,14 +542,15 @@ void paths_forget(struct path_set *s, struct instant now)
 		p->since_us = now.mono_us;
 		p->unanswered = p->answers = p->tries = 0;
 		p->asked_us = p->answered_us = p->told_us = p->probed_us = p->reported_us = 0;
-		p->told = p->their_use = false;
+		p->told = p->their_use = p->on_trial = false;
 		p->their = 0;
 		p->their_sequence = p->loss_out = p->late_out = p->jitter_out_us = p->rate_out = 0;
 	}
 	s->urgent = false;
 	s->urgent_us = s->answered_us = s->turn_us = s->report_us = 0;
 	s->gone_tells = 0;
-	s->leaving = NULL;
+	s->leaving = s->rival = NULL;
+	s->doubt_us = 0;
 	s->better = NULL;
 	s->better_us = 0;
 	paths_plan(s, now.mono_us);
@@ -566,7 +569,8 @@ unsigned int paths_set_managed(struct path_set *s, bool managed, struct path *cu
 	s->better = NULL;
 	s->better_us = s->urgent_us = s->answered_us = s->turn_us = s->report_us = 0;
 	s->gone_tells = 0;
-	s->leaving = NULL;
+	s->leaving = s->rival = NULL;
+	s->doubt_us = 0;
 	s->cost_us = 0;
 	s->cost_told_us = 0;
 	if (current && current != s->current)

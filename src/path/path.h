@@ -39,6 +39,9 @@ enum {
 	PATH_PROBE_ACTIVE_MS = 200,	/* on the path in use, while traffic flows */
 	PATH_PROBE_STANDBY_MS = 1000,	/* on the others then */
 	PATH_PROBE_URGENT_MS = 40,	/* on all, when nothing comes back */
+	PATH_PROBE_DOUBT_MS = 25,	/* on the path in use and a rival by the same interface, to tell what they lose... */
+	PATH_DOUBT_MS = 6000,		/* ...for so long... */
+	PATH_DOUBT_REST_S = 30,		/* ...and not again before that; what it showed is good for as long */
 	PATH_PROBE_NEW_MS = 200,	/* a candidate that was never answered, for PATH_NEW_TRIES; then */
 	PATH_NEW_TRIES = 5,
 	PATH_PROBE_DEAD_MS = 1000,	/* one that is dead, doubling up to */
@@ -194,6 +197,9 @@ struct path {
 	bool told;			/* that is not long ago */
 	uint32_t asked_256, missed_256;	/* probes and how many of them were lost, of the last minutes; in 256ths, and halved when old */
 	int64_t memory_us;		/* when they were halved last */
+	bool on_trial;			/* its probes from 'trial_from' on are counted by themselves, */
+	uint32_t trial_from;
+	uint32_t trial_asked, trial_missed;	/* so many, and of them lost */
 	uint8_t weight;			/* its share of the flows under Spread = all; 0: none */
 
 	/* What we receive. */
@@ -238,6 +244,8 @@ struct path_set {
 	int64_t better_us;		/* ...since; 0: there is none */
 	bool better_near;		/* by a lesser loss alone, and the same interface */
 	int64_t bad_us;			/* so much better, since; 0: not so */
+	struct path *rival;		/* on trial beside the path in use; NULL: none */
+	int64_t doubt_us;		/* when the last trial began; 0: never */
 	uint8_t why;			/* enum path_why */
 	int64_t changed_us;		/* of the last change; 0: never */
 	uint32_t changes;		/* since the peer was made */

@@ -21,6 +21,10 @@ void path_keep_shrink(struct path *p, int64_t quiet_us);
 uint32_t path_loss_low(const struct path *p);		/* at least, and at most, as far as is known; 65536ths */
 uint32_t path_loss_high(const struct path *p);
 int64_t path_rto_us(const struct path *p);
+int64_t path_lost_us(const struct path *p);		/* a probe without an answer for so long is lost */
+void path_try(struct path *p);				/* its trial begins */
+uint32_t path_trial_low(const struct path *p);		/* what it loses at least by its trial; 65536ths, 0 without one */
+bool path_clears(const struct path *p, uint32_t loss, int64_t now_us);	/* and that it loses clearly less than this */
 struct path_probe *path_probe_of(struct path *p, uint32_t sequence);
 void path_left(struct path *p);				/* for a better one: what was told is remembered */
 bool path_has_news(const struct path *p);

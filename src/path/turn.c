@@ -22,13 +22,20 @@ static bool is_out(const struct path *p, const struct path_probe *b)
 	return b->sent_us > p->answered_us && !b->size && !b->answered && !b->heard;
 }
 
+/* Those of one moment count as one: a short gap is none the longer for being probed often. */
 unsigned int path_overdue(const struct path *p, int64_t now_us)
 {
-	int64_t rto_us = path_rto_us(p);
+	int64_t rto_us = path_rto_us(p), last_us = 0;
 	unsigned int n = 0;
 
-	for (size_t i = 0; p->unanswered && i < PATH_PROBES; i++)
-		n += is_out(p, &p->probes[i]) && now_us - p->probes[i].sent_us > rto_us;
+	for (uint32_t back = PATH_PROBES; p->unanswered && back-- > 0;) {
+		const struct path_probe *b = &p->probes[(p->sequence - back) % PATH_PROBES];
+
+		if (!is_out(p, b) || now_us - b->sent_us <= rto_us || (n && b->sent_us - last_us < PATH_PROBE_URGENT_MS * US_PER_MS))
+			continue;
+		last_us = b->sent_us;
+		n++;
+	}
 	return n;
 }
 
@@ -119,6 +126,14 @@ static int64_t alive_interval_us(const struct path_set *s, const struct path *p,
 	return interval;
 }
 
+/* What these two lose is to be told apart, from as many probes as can be remembered until they count as lost. */
+static int64_t doubt_interval_us(const struct path_set *s, const struct path *p, int64_t now_us)
+{
+	if (!s->rival || now_us - s->doubt_us > PATH_DOUBT_MS * US_PER_MS || (p != s->rival && p != s->current))
+		return NEVER_US;
+	return most(PATH_PROBE_DOUBT_MS * US_PER_MS, path_lost_us(p) / (PATH_PROBES * 3 / 4));
+}
+
 /* From one probe of a path to the next, as things are; NEVER_US: none. */
 static int64_t interval_us(const struct path_set *s, const struct path *p, int64_t now_us)
 {
@@ -129,7 +144,7 @@ static int64_t interval_us(const struct path_set *s, const struct path *p, int64
 	if (!active && !s->wanted)
 		return NEVER_US;
 	if (p->state == PATH_ALIVE)
-		return alive_interval_us(s, p, active, now_us);
+		return least(alive_interval_us(s, p, active, now_us), active ? doubt_interval_us(s, p, now_us) : NEVER_US);
 	if (p->state == PATH_NEW && p->tries < PATH_NEW_TRIES)
 		return PATH_PROBE_NEW_MS * US_PER_MS;
 	return back_off_us(s, p, p->state == PATH_NEW ? p->tries - PATH_NEW_TRIES : p->tries, active);
