@@ -101,6 +101,8 @@ static void say_news(const char *name, const struct bootstrap_news *news)
 	printf("%s: %zu new, %zu known, %zu old", name, news->added, news->known, news->old);
 	if (news->refused)
 		printf(", %zu refused (%s)", news->refused, news->first_refused);
+	if (news->later)
+		printf(", %zu of a later meshd left out", news->later);
 	printf("\n");
 }
 

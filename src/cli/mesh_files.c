@@ -169,6 +169,7 @@ bool mesh_import(const char *name, const struct text *file, struct bootstrap_new
 	if (r->import) {
 		*news = (struct bootstrap_news){
 			.added = r->import->added, .known = r->import->known, .old = r->import->old, .refused = r->import->refused,
+			.later = r->import->later,
 		};
 		snprintf(news->first_refused, sizeof(news->first_refused), "%s", r->import->first_refused);
 	}

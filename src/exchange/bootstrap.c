@@ -59,18 +59,24 @@ static bool count_items(const struct text *data, size_t *count, struct text *why
 	return !fields.bad || refuse(why, "it is malformed");
 }
 
+/* What is of a later meshd is no fault of the file's: it is for nodes that know it. */
 static bool read_item(struct bootstrap *b, const struct field *f, struct text *why)
 {
 	const char *reason = "it is malformed";
 	struct item *i = f->kind == FIELD_BYTES ? item_read_unchecked(f->data, f->len, &reason) : NULL;
+	uint8_t id[ITEM_ID_LEN];
 
+	if (!i && f->kind == FIELD_BYTES && item_is_later(f->data, f->len, id)) {
+		b->later++;
+		return true;
+	}
 	if (i && i->kind == ITEM_JOIN_REQUEST) {
 		reason = "a join request has no place in it";
 		item_free(i);
 		i = NULL;
 	}
 	if (!i) {
-		text_addf(why, "item %zu of it: %s", b->count + 1, reason);
+		text_addf(why, "item %zu of it: %s", b->count + b->later + 1, reason);
 		return false;
 	}
 	b->items[b->count++] = i;
@@ -396,6 +402,7 @@ bool bootstrap_merge(struct store *s, const struct bootstrap *b, int64_t now_s, 
 	free(m.outcomes);
 	free(m.taken);
 	store_free(m.s);
+	news->later = b->later;
 	if (!good)
 		*news = (struct bootstrap_news){ 0 };
 	return good;

@@ -43,6 +43,7 @@ struct bootstrap {
 	char name[MESH_NAME_MAX + 1];
 	struct item **items;		/* unchecked ones: item_read_unchecked() */
 	size_t count;
+	size_t later;			/* items of kinds of a later version, which are left out */
 	uint8_t *token;			/* a Token, encoded; NULL: none. A secret */
 	size_t token_len;
 };
@@ -54,6 +55,7 @@ void bootstrap_done(struct bootstrap *b);
 /* What a merge came to. */
 struct bootstrap_news {
 	size_t added, known, old, refused;
+	size_t later;			/* of the file, of kinds this version does not know: left out */
 	char first_refused[160];	/* "node alpha: reason" */
 };
 

@@ -341,9 +341,45 @@ static bool ask_once(struct gossip *g, const uint8_t *id, int64_t now_us)
 	return true;
 }
 
+/*
+ * What is of a later version is nothing to us, from whomever it comes and until this process ends: its kind is in its id. A full set forgets the oldest, which is
+ * asked for once more then, and no harm is done.
+ */
+static uint8_t (*later_set(struct gossip *g, const uint8_t *id))[ITEM_SHORT_ID]
+{
+	return g->later[id[7] % GOSSIP_LATER_SETS];
+}
+
+static bool is_later(struct gossip *g, const uint8_t *id)
+{
+	for (size_t i = 0; i < GOSSIP_LATER_WAYS; i++)
+		if (gossip_same(later_set(g, id)[i], id))
+			return true;
+	return false;
+}
+
+static void note_later(struct gossip *g, const uint8_t *id)
+{
+	uint8_t (*set)[ITEM_SHORT_ID] = later_set(g, id);
+
+	memmove(set[1], set[0], (GOSSIP_LATER_WAYS - 1) * sizeof(*set));
+	memcpy(set[0], id, ITEM_SHORT_ID);
+}
+
+static size_t count_later(const struct gossip *g)
+{
+	static const uint8_t none[ITEM_SHORT_ID];
+	size_t count = 0;
+
+	for (size_t i = 0; i < GOSSIP_LATER_SETS; i++)
+		for (size_t k = 0; k < GOSSIP_LATER_WAYS; k++)
+			count += !gossip_same(g->later[i][k], none);
+	return count;
+}
+
 static void want(struct gossip *g, struct gossip_neighbour *n, const uint8_t *id, struct instant now)
 {
-	if (n->want_count == GOSSIP_WANTS_MAX || gossip_remembers(&n->refused, id, now.mono_us) || !ask_once(g, id, now.mono_us))
+	if (n->want_count == GOSSIP_WANTS_MAX || gossip_remembers(&n->refused, id, now.mono_us) || is_later(g, id) || !ask_once(g, id, now.mono_us))
 		return;
 	gossip_want(n, id, 0);
 }
@@ -433,11 +469,16 @@ static void take_item(struct gossip *g, struct gossip_neighbour *n, const uint8_
 	const char *why = NULL;
 	enum store_result result = STORE_REFUSED;
 	bool others = g->pushed_version != store_version(g->store);	/* changes that are to be looked for */
+	uint8_t later[ITEM_ID_LEN];
 	struct item *i;
 
 	if (!may_take(n, now))
 		return;
 	i = item_read(store_mesh(g->store), bytes, len, &why);
+	if (!i && item_is_later(bytes, len, later) && gossip_same(later, id)) {
+		note_later(g, id);
+		return;
+	}
 	if (i && memcmp(i->id, id, ITEM_SHORT_ID)) {
 		why = "it is another than it was said to be";
 		item_free(i);
@@ -518,7 +559,7 @@ static void take_piece(struct gossip *g, struct gossip_neighbour *n, const struc
 	/* Who sends it has it; and may have sent it while ours was on the way. */
 	if (!gossip_remembers(&n->has, m->piece.id, now.mono_us))
 		gossip_remember(&n->has, m->piece.id, now.mono_us + GOSSIP_SUMMARY_S * US_PER_S);
-	if (store_item(g->store, m->piece.id) || gossip_remembers(&n->refused, m->piece.id, now.mono_us))
+	if (store_item(g->store, m->piece.id) || gossip_remembers(&n->refused, m->piece.id, now.mono_us) || is_later(g, m->piece.id))
 		return;
 	if (whole)
 		take_item(g, n, m->piece.id, m->piece.data, m->piece.len, now);
@@ -607,6 +648,7 @@ void gossip_info(const struct gossip *g, struct gossip_info *info)
 		.items_taken = g->items_taken,
 		.items_refused = g->items_refused,
 		.last_refused = g->last_refused,
+		.later = count_later(g),
 	};
 	for (size_t i = 0; i < g->neighbour_count; i++)
 		info->in_step += g->neighbours[i]->in_step;

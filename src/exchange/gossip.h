@@ -18,7 +18,7 @@
  * different one is answered by digests, a different digest by a list of ids, a list by another one or by wants, a want by items. Each answer is
  * about less than what it answers, and wants are asked of one neighbour at a time: so every exchange ends, and nothing comes twice but by
  * accident. All that goes to a neighbour is held to a rate; where two stores cannot become the same (a clock, a full table) they compare ever
- * more seldom. Pure: messages, time and random bytes in; messages and deadlines out.
+ * more seldom; so they do where a neighbour has items of a later version, which are not taken, and asked for once. Pure: messages, time and random bytes in; messages and deadlines out.
  */
 struct gossip;
 
@@ -66,6 +66,7 @@ bool gossip_next(struct gossip *g, uint8_t to[KEY_LEN], uint8_t msg[MESSAGE_MAX]
 
 /* For status and tests. */
 struct gossip_info {
+	size_t later;			/* items of kinds of a later version that others have: the last ones */
 	size_t neighbours, in_step;	/* of them, those whose last summary was as ours */
 	uint64_t sent, received, sent_bytes, received_bytes, items_taken, items_refused;
 	const char *last_refused;	/* why; NULL: none was */

@@ -88,6 +88,8 @@ struct gossip_neighbour {
 enum {
 	GOSSIP_ASKED_MAX = 1024,
 	GOSSIP_UNSURE_MAX = 4,		/* summaries that are less than GOSSIP_SUMMARY_S apart */
+	GOSSIP_LATER_SETS = 256,	/* where ids of kinds of a later version are kept, so many in each */
+	GOSSIP_LATER_WAYS = 4,
 	GOSSIP_LOST_MAX = 4,		/* what is not answered may have been lost: so often that is no reason to wait longer */
 };
 
@@ -108,6 +110,7 @@ struct gossip {
 		uint8_t id[ITEM_SHORT_ID];
 		int64_t until_us;
 	} asked[GOSSIP_ASKED_MAX];	/* of whomever; at a place the id gives */
+	uint8_t later[GOSSIP_LATER_SETS][GOSSIP_LATER_WAYS][ITEM_SHORT_ID];	/* of a later version, of whomever; the newest first, zero: none */
 	uint64_t sent, received, sent_bytes, received_bytes, items_taken, items_refused;
 	const char *last_refused;
 };

@@ -2,7 +2,9 @@
 /*
  * Items: a body, who signed it, and the signature over it as it was received (doc/protocol.md, "Exchange"). The bytes are kept and passed on as they came, so that
  * fields of the future survive; the id is of what is signed, not of how protobuf happens to lay it out. Nothing is taken in of what the signature does not cover, and the founding key
- * is in what is signed: an item of one mesh is nothing in another.
+ * is in what is signed: an item of one mesh is nothing in another. Around what is signed there is little room: everybody who passes an item on could fill it.
+ *
+ * Kinds of the future are told from what is malformed, so that a file or a neighbour that has some is not taken for a broken one.
  */
 #include "exchange/item.h"
 
@@ -15,9 +17,13 @@
 
 static const char LABEL[] = "meshd item 1";
 
-enum { LABEL_LEN = sizeof(LABEL) - 1 };
+enum {
+	LABEL_LEN = sizeof(LABEL) - 1,
+	KIND_MAX = 255,			/* it is one byte of what is signed, and of what an id is of */
+};
 
 static const char NO_MEMORY[] = "no memory";
+static const char MALFORMED[] = "it is malformed";
 static const char BAD_SIGNATURE[] = "the signature is wrong, or it is of another mesh";
 
 /* What a signature is over: allocated. NULL: no memory. */
@@ -59,14 +65,32 @@ static const uint8_t *own_key(const struct item *i)
 	return i->kind == ITEM_JOIN_REQUEST ? i->join_request.sign_key : NULL;
 }
 
-static const char *fill(struct item *i, const Meshd__Exchange__Signed *m, const uint8_t *bytes, size_t len)
+/* What a Signed of any kind is, of later ones, too. NULL: one. */
+static const char *check_form(const Meshd__Exchange__Signed *m)
 {
-	const char *why;
-
 	if (m->signer.len != SIGN_KEY_LEN || m->signature.len != SIGNATURE_LEN)
 		return "it is not signed";
+	return m->kind && m->kind <= KIND_MAX ? NULL : MALFORMED;
+}
+
+static bool is_padded(const Meshd__Exchange__Signed *m, size_t len)
+{
+	Meshd__Exchange__Signed known = *m;
+
+	known.base.n_unknown_fields = 0;
+	return len > meshd__exchange__signed__get_packed_size(&known) + ITEM_UNSIGNED_MAX;
+}
+
+static const char *fill(struct item *i, const Meshd__Exchange__Signed *m, const uint8_t *bytes, size_t len)
+{
+	const char *why = check_form(m);
+
+	if (why)
+		return why;
 	if (!is_kind(m->kind))
 		return "it is of a kind of a later version";
+	if (is_padded(m, len))
+		return "it has too much around what is signed";
 	i->kind = (enum item_kind)m->kind;
 	memcpy(i->signer, m->signer.data, SIGN_KEY_LEN);
 	make_id(i->id, m);
@@ -91,7 +115,7 @@ struct item *item_read_unchecked(const uint8_t *bytes, size_t len, const char **
 	*why = "it is too long";
 	if (len > ITEM_MAX)
 		return NULL;
-	*why = "it is malformed";
+	*why = MALFORMED;
 	m = meshd__exchange__signed__unpack(NULL, len, bytes);
 	if (!m)
 		return NULL;
@@ -103,6 +127,18 @@ struct item *item_read_unchecked(const uint8_t *bytes, size_t len, const char **
 		return NULL;
 	}
 	return i;
+}
+
+bool item_is_later(const uint8_t *bytes, size_t len, uint8_t id[ITEM_ID_LEN])
+{
+	Meshd__Exchange__Signed *m = len <= ITEM_MAX ? meshd__exchange__signed__unpack(NULL, len, bytes) : NULL;
+	bool later = m && !check_form(m) && !is_kind(m->kind);
+
+	if (later)
+		make_id(id, m);
+	if (m)
+		meshd__exchange__signed__free_unpacked(m, NULL);
+	return later;
 }
 
 bool item_is_signed(const struct item *i, const uint8_t mesh[SIGN_KEY_LEN])

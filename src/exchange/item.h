@@ -16,7 +16,8 @@
  * with a control character), is refused with the reason.
  */
 enum {
-	ITEM_MAX = 16384,		/* bytes of a Signed */
+	ITEM_MAX = 16384,		/* bytes of a Signed... */
+	ITEM_UNSIGNED_MAX = 256,	/* ...and of them, what neither is signed nor the signature: fields of a later version */
 	ITEM_ID_LEN = 32,
 	ITEM_SHORT_ID = 8,		/* of it, as the gossip has them */
 	ITEM_NAME_MAX = 63,		/* a node's: letters, digits, '-', '_' and '.', not first or last a '.' or '-'; UTF-8 is not taken */
@@ -53,7 +54,7 @@ struct node_record {
 	struct ip_prefix prefixes[ITEM_PREFIXES_MAX];	/* masked; len 0 is refused: that is an exit's */
 	struct ip_prefix external[ITEM_PREFIXES_MAX];	/* masked; len 0 is fine for a gateway */
 	size_t address_count, prefix_count, external_count;
-	unsigned int roles;		/* enum node_role */
+	unsigned int roles;		/* enum node_role: those of a later version are left out, and grant nothing */
 	int64_t not_before_s, not_after_s;
 	uint64_t serial;
 	bool has_token, has_gateway;
@@ -138,6 +139,9 @@ struct item {
 struct item *item_read(const uint8_t mesh[SIGN_KEY_LEN], const uint8_t *bytes, size_t len, const char **why);
 struct item *item_read_unchecked(const uint8_t *bytes, size_t len, const char **why);
 bool item_is_signed(const struct item *i, const uint8_t mesh[SIGN_KEY_LEN]);
+
+/* Whether what item_read() refused is in good form, but of a kind of a later version; and the id it has for who knows it. Signed or not: it can never be one of ours. */
+bool item_is_later(const uint8_t *bytes, size_t len, uint8_t id[ITEM_ID_LEN]);
 
 /*
  * Encode what is in the union of 'content' (kind set; id, signer and bytes are ignored), sign it with the seed: a new item, decoded again from what it was

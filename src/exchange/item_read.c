@@ -111,13 +111,12 @@ static const char *node_fill(struct node_record *r, const Meshd__Exchange__Node 
 		return BAD_NUMBER;
 	if (m->not_after_s <= m->not_before_s)
 		return "it ends before it begins";
-	if (m->roles & ~(unsigned int)ROLES)
-		return "it has roles of a later version";
 	memcpy(r->public_key, m->public_key.data, KEY_LEN);
 	if (m->sign_key.len)
 		memcpy(r->sign_key, m->sign_key.data, SIGN_KEY_LEN);
 	memcpy(r->name, m->name, strlen(m->name) + 1);
-	r->roles = m->roles;
+	/* A later version's say nothing to us. They stay in the bytes, for who knows them. */
+	r->roles = m->roles & ROLES;
 	r->not_before_s = m->not_before_s;
 	r->not_after_s = m->not_after_s;
 	r->serial = m->serial;

@@ -49,6 +49,8 @@ bool node_mesh_begin(struct node *n, const struct bootstrap *b, const char *issu
 	}
 	if (news.refused)
 		log_warning(&n->log, "mesh %s: %zu items of the file are not taken; %s", b->name, news.refused, news.first_refused);
+	if (news.later)
+		log_warning(&n->log, "mesh %s: %zu items of a later meshd are left out of the file", b->name, news.later);
 	memcpy(m->name, b->name, sizeof(m->name));
 	m->all = true;
 	m->version_written = store_version(m->store);

@@ -389,6 +389,8 @@ static bool take_file(struct mesh_host *m, const char *path, struct text *why)
 		ok = true;
 	if (ok && news.added)
 		log_info(m->o.log, "%s: %s: %zu items are new", m->o.name, path, news.added);
+	if (ok && news.later)
+		log_warning(m->o.log, "%s: %s: %zu items of a later meshd are left out", m->o.name, path, news.later);
 	text_done(&reason);
 	bootstrap_done(&b);
 	return ok;

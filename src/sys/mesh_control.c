@@ -120,6 +120,7 @@ static bool answer_import(struct node *n, const Meshd__ImportRequest *q, struct 
 	r->import->known = (uint32_t)news.known;
 	r->import->old = (uint32_t)news.old;
 	r->import->refused = (uint32_t)news.refused;
+	r->import->later = (uint32_t)news.later;
 	if (!news.first_refused[0])
 		return true;
 	/* It is done: a reason that does not fit is no failure. */

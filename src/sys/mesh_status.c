@@ -5,6 +5,7 @@
  */
 #include "sys/mesh_status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,13 +192,27 @@ static void add_warning(void *ctx, const char *line)
 		w->out->warnings[w->out->n_warnings++] = copy;
 }
 
-static bool fill_warnings(const struct store *s, int64_t now_s, Meshd__Mesh *out)
+static void warn_later(const struct node *n, struct warnings *w)
+{
+	struct mesh_info info = { 0 };
+	char line[128];
+
+	node_mesh_info(n, &info);
+	if (!info.gossip.later)
+		return;
+	snprintf(line, sizeof(line), "%zu item%s of a later meshd left out: neighbours that have them are never in step", info.gossip.later,
+		 info.gossip.later == 1 ? "" : "s");
+	add_warning(w, line);
+}
+
+static bool fill_warnings(const struct node *n, const struct store *s, int64_t now_s, Meshd__Mesh *out)
 {
 	struct warnings w = { .out = out };
 
 	out->warnings = calloc(WARNINGS_MAX, sizeof(*out->warnings));
 	if (!out->warnings)
 		return false;
+	warn_later(n, &w);
 	store_warnings(s, now_s, add_warning, &w);
 	return !w.failed;
 }
@@ -245,6 +260,6 @@ bool mesh_status_fill(const struct node *n, bool nodes, struct instant now, Mesh
 	out->may_sign = may_sign(s, &info, now_s);
 	crypto_wipe(info.private_key, sizeof(info.private_key));
 	ok = set_string(&out->name, node_mesh_name(n)) && set_bytes(&out->key, store_mesh(s), SIGN_KEY_LEN) &&
-	     (!info.has_key || set_bytes(&out->public_key, info.public_key, KEY_LEN)) && fill_warnings(s, now_s, out);
+	     (!info.has_key || set_bytes(&out->public_key, info.public_key, KEY_LEN)) && fill_warnings(n, s, now_s, out);
 	return ok && (!nodes || fill_nodes(n, &info, now, out));
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "tests/unit/exchange_mesh.h"
 #include "gossip_world.h"
 #include "sanitized.h"
 
@@ -395,6 +396,11 @@ static void liars(void **state)
 	}
 }
 
+static int by_id(const void *a, const void *b)
+{
+	return memcmp(a, b, ITEM_SHORT_ID);
+}
+
 /* What was said once, said again and again: a summary, and items of this mesh and of another. */
 static void replayed(void **state)
 {
@@ -427,6 +433,61 @@ static void replayed(void **state)
 	world_free(other);
 }
 
+/*
+ * A neighbour of a later version has items that the first node does not know. It lists them again and again: each is asked for once, and
+ * nothing comes of it, also not for what is known.
+ */
+static void of_a_later_version(void **state)
+{
+	enum { LATER = 40 };
+	static uint8_t bytes[LATER][ITEM_MAX], ids[LATER][ITEM_SHORT_ID];
+	struct message list = { .kind = MESSAGE_LIST, .list.count = LATER }, out;
+	size_t lens[LATER], asked[LATER] = { 0 }, before, len;
+	const struct item *const *v;
+	uint8_t to[KEY_LEN], msg[MESSAGE_MAX], keep[MESSAGE_MAX];
+	struct gossip_info info;
+	struct liar l;
+
+	(void)state;
+	liar_begin(&l);
+	before = store_items(l.victim->store, &v);
+	memset(list.list.last, 0xff, ITEM_SHORT_ID);
+	for (size_t i = 0; i < LATER; i++) {
+		uint8_t id[ITEM_ID_LEN];
+
+		lens[i] = signed_of_kind(store_mesh(l.victim->store), l.victim->seed, 8 + (uint32_t)i % 3, &i, sizeof(i), NULL, 0, bytes[i]);
+		assert_true(item_is_later(bytes[i], lens[i], id));
+		memcpy(ids[i], id, ITEM_SHORT_ID);
+		memcpy(list.list.ids[i], id, ITEM_SHORT_ID);
+	}
+	qsort(list.list.ids, LATER, ITEM_SHORT_ID, by_id);
+	for (int round = 0; round < 3600; round++) {
+		gossip_receive(l.victim->gossip, l.key, &list, world_clock(l.victim));
+		gossip_turn(l.victim->gossip, world_clock(l.victim));
+		while (gossip_next(l.victim->gossip, to, msg, &len, world_clock(l.victim))) {
+			assert_true(message_read(&out, msg, len, keep));
+			for (size_t k = 0; out.kind == MESSAGE_WANT && k < out.want.count; k++)
+				for (size_t i = 0; i < LATER; i++) {
+					struct message piece = { .kind = MESSAGE_PIECE, .piece.data = bytes[i], .piece.len = lens[i], .piece.total = (uint32_t)lens[i] };
+
+					if (memcmp(out.want.ids[k], ids[i], ITEM_SHORT_ID))
+						continue;
+					asked[i]++;
+					memcpy(piece.piece.id, ids[i], ITEM_SHORT_ID);
+					gossip_receive(l.victim->gossip, l.key, &piece, world_clock(l.victim));
+				}
+		}
+		l.w->now_us += US_PER_S;
+	}
+	for (size_t i = 0; i < LATER; i++)
+		assert_int_equal(asked[i], 1);
+	gossip_info(l.victim->gossip, &info);
+	assert_int_equal(info.later, LATER);
+	assert_int_equal(info.items_refused, 0);
+	assert_int_equal(store_items(l.victim->store, &v), before);
+	world_free(l.w);
+}
+
 /* A run is its seed's. */
 static void repeatable(void **state)
 {
@@ -450,6 +511,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(repeatable), cmocka_unit_test(long_items), cmocka_unit_test(never_equal), cmocka_unit_test(liars), cmocka_unit_test(replayed),
+		cmocka_unit_test(of_a_later_version),
 		cmocka_unit_test(some_join_with_losses), cmocka_unit_test(churn), cmocka_unit_test(halves_meet), cmocka_unit_test(many_join),
 	};
 

@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include "crypto/sign.h"
 #include "exchange/mint.h"
 #include "exchange/store.h"
+#include "proto/exchange.pb-c.h"
 
 /* A mesh to write down: its key, and nodes with keys made of their numbers. */
 enum { MESH_NOW_S = 1700000000 };
@@ -89,6 +91,31 @@ static inline void stage_fill(struct mesh_stage *st)
 	stage_node(st, two.seed, 3, 0);
 	stage_node(st, one.seed, 4, 0);
 	assert_true(mint_revocation(st->store, two.seed, four.public_key, "lost", MESH_NOW_S, &why));
+}
+
+/* A Signed of any kind, which may be of a later version: 'body' signed by 'seed', with 'extra' behind the fields there are today. How long it is. */
+static inline size_t signed_of_kind(const uint8_t mesh[SIGN_KEY_LEN], const uint8_t seed[SIGN_SEED_LEN], uint32_t kind, const void *body, size_t len,
+				    const void *extra, size_t extra_len, uint8_t out[ITEM_MAX])
+{
+	Meshd__Exchange__Signed m = MESHD__EXCHANGE__SIGNED__INIT;
+	uint8_t signer[SIGN_KEY_LEN], signature[SIGNATURE_LEN], data[45 + 2048];
+
+	assert_true(len <= 2048);
+	memcpy(data, "meshd item 1", 12);
+	data[12] = (uint8_t)kind;
+	memcpy(data + 13, mesh, SIGN_KEY_LEN);
+	memcpy(data + 45, body, len);
+	sign_public(signer, seed);
+	sign_make(signature, seed, data, 45 + len);
+	m.kind = kind;
+	m.body = (ProtobufCBinaryData){ len, data + 45 };
+	m.signer = (ProtobufCBinaryData){ sizeof(signer), signer };
+	m.signature = (ProtobufCBinaryData){ sizeof(signature), signature };
+	assert_true(meshd__exchange__signed__get_packed_size(&m) + extra_len <= ITEM_MAX);
+	len = meshd__exchange__signed__pack(&m, out);
+	if (extra_len)
+		memcpy(out + len, extra, extra_len);
+	return len + extra_len;
 }
 
 #endif

@@ -440,6 +440,53 @@ static void strangers_are_counted(void **state)
 	stage_close(&here);
 }
 
+/* What a later meshd has put into a file is left out and counted; all else of it comes, and what is no item of any meshd's is still refused. */
+static void of_a_later_version(void **state)
+{
+	struct mesh_stage there, here;
+	struct text m = { 0 }, file, why = { 0 };
+	struct bootstrap_news news;
+	struct bootstrap b;
+	const struct item *const *v;
+	uint8_t later[ITEM_MAX];
+	size_t count, len;
+
+	(void)state;
+	stage_open(&there, 1);
+	stage_open(&here, 1);
+	stage_fill(&there);
+	count = store_sorted(there.store, &v);
+	start_message(&m, there.mesh);
+	fields_add_bytes(&m, 99, "field of a later version", 24);
+	for (size_t i = 0; i < count; i++) {
+		len = signed_of_kind(there.mesh, there.seed, 8 + (uint32_t)i % 3, &i, sizeof(i), NULL, 0, later);
+		fields_add_bytes(&m, 3, later, len);
+		fields_add_bytes(&m, 3, v[i]->bytes, v[i]->len);
+	}
+	file = framed(&m);
+	read_good(&b, file.s, file.len);
+	assert_int_equal(b.count, count);
+	assert_int_equal(b.later, count);
+	if (!bootstrap_merge(here.store, &b, MESH_NOW_S, &news, &why))
+		fail_msg("%s", why.s);
+	assert_int_equal(news.added, count);
+	assert_int_equal(news.later, count);
+	assert_int_equal(news.known + news.old + news.refused, 0);
+	assert_same_items(here.store, there.store);
+	bootstrap_done(&b);
+	text_done(&file);
+	len = signed_of_kind(there.mesh, there.seed, 256 + ITEM_NODE, "", 0, NULL, 0, later);
+	fields_add_bytes(&m, 3, later, len);
+	file = framed(&m);
+	text_addf(&why, "item %zu of it: it is malformed", 2 * count + 1);
+	assert_read_refused(file.s, file.len, why.s);
+	text_done(&why);
+	text_done(&file);
+	text_done(&m);
+	stage_close(&there);
+	stage_close(&here);
+}
+
 static struct item *signed_delegation(const struct mesh_stage *st, const struct node_keys *by, const struct node_keys *to)
 {
 	struct item content = { .kind = ITEM_DELEGATION, .delegation = { .not_before_s = 1, .not_after_s = MESH_NOW_S * 2LL, .serial = 9 } };
@@ -808,6 +855,7 @@ int main(void)
 		cmocka_unit_test(every_changed_byte),
 		cmocka_unit_test(older_is_left),
 		cmocka_unit_test(strangers_are_counted),
+		cmocka_unit_test(of_a_later_version),
 		cmocka_unit_test(delegates_do_not_delegate),
 		cmocka_unit_test(too_many_nodes),
 		cmocka_unit_test(hostile_messages),
