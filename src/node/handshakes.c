@@ -249,7 +249,7 @@ static void take_initiation(struct node *n, const struct lane_handshake *h, stru
 		drop(n, DROP_UNKNOWN_PEER);
 		return;
 	}
-	if (!node_mesh_admits(n, p)) {
+	if (!node_mesh_admits(n, p, now)) {
 		crypto_wipe(&offer, sizeof(offer));
 		drop(n, DROP_HANDSHAKE_FLOODED);
 		return;

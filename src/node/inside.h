@@ -72,6 +72,8 @@ struct peer_mesh {
 	int64_t punched_us;		/* last message about it sent; and taken */
 	int64_t struck_us;
 	int64_t used_us;		/* when packets last took the shortcut, or would have */
+	int64_t asked_us;		/* when a joiner last asked... */
+	bool answered;			/* ...and it was given the last of its answer */
 	int64_t routed_us;		/* when it may have passed on all of MESH_ROUTED_BURST again */
 	struct endpoint seen;		/* where it sees us; family IP_NONE: not told */
 	struct path_remote *told;	/* what it told of its addresses by itself; told_count */

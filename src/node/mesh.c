@@ -528,15 +528,24 @@ void node_mesh_forget_peer(struct node *n, struct peer *p)
 	p->mesh.neighbour = false;
 }
 
+/* The session of one that has joined, or has gone, stays for minutes: others need not wait for its end. */
+static bool is_joining(const struct peer *p, struct instant now)
+{
+	const struct keypair *k = p->data.session.current;
+	int64_t idle_us = MESH_JOINER_IDLE_S * US_PER_S;
+
+	return p->mesh.joiner && k && !p->mesh.answered && (now.mono_us - k->born_us < idle_us || (p->mesh.asked_us && now.mono_us - p->mesh.asked_us < idle_us));
+}
+
 /* One-time keys are good for anybody who sees the invitation: no more of them at a time than do no harm. */
-bool node_mesh_admits(const struct node *n, const struct peer *p)
+bool node_mesh_admits(const struct node *n, const struct peer *p, struct instant now)
 {
 	size_t busy = 0;
 
-	if (!p->mesh.joiner || p->data.session.current)
+	if (!p->mesh.joiner || is_joining(p, now))
 		return true;
 	for (size_t i = 0; i < n->peer_count; i++)
-		busy += n->peers[i]->mesh.joiner && n->peers[i]->data.session.current;
+		busy += is_joining(n->peers[i], now);
 	return busy < MESH_JOINERS_MAX;
 }
 

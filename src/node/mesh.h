@@ -48,7 +48,8 @@ enum {
 	MESH_SHORTCUTS_MAX = 256,
 	MESH_SELF_MIN_S = 5,		/* between self records, unless the first three of a minute */
 	MESH_PUNCH_S = 3,		/* initiations go to all addresses again and again for so long */
-	MESH_JOINERS_MAX = 16,		/* one-time keys that have a session at a time */
+	MESH_JOINERS_MAX = 16,		/* one-time keys that are in use at a time */
+	MESH_JOINER_IDLE_S = 15,	/* such a one is not any more when it has its answer, or nothing was asked by it for so long */
 	MESH_ISSUED_MAX = 64,
 };
 
@@ -80,7 +81,7 @@ void node_mesh_moved(struct node *n);
 
 /* Whether no config may have it as a peer; and whether a handshake of the peer's may be answered. */
 bool node_mesh_refuses(const struct node *n, const uint8_t public_key[KEY_LEN]);
-bool node_mesh_admits(const struct node *n, const struct peer *p);
+bool node_mesh_admits(const struct node *n, const struct peer *p, struct instant now);
 
 /* The peer told its addresses itself. */
 void node_mesh_told(struct node *n, struct peer *p, const struct path_remote *v, size_t count, struct instant now);

@@ -268,6 +268,12 @@ static void relay(struct node *n, const uint8_t to[KEY_LEN], const struct messag
 		n->mesh->routed_dropped++;
 }
 
+static void give(struct node *n, struct peer *joiner, const struct message *m)
+{
+	if (mesh_send(n, joiner, m))
+		joiner->mesh.answered = m->join.offset + m->join.len == m->join.total;
+}
+
 void mesh_join_take(struct node *n, struct peer *from, struct message *m, struct instant now)
 {
 	const struct invitation *v = from->mesh.joiner ? store_invitation(n->mesh->store, from->public_key) : NULL;
@@ -277,10 +283,12 @@ void mesh_join_take(struct node *n, struct peer *from, struct message *m, struct
 	if (!v || memcmp(m->join.token, from->public_key, KEY_LEN) || m->join.answer || v->not_after_s < wall_s(now) ||
 	    !mesh_routed_may(from, now))
 		return;
+	from->mesh.asked_us = now.mono_us;
+	from->mesh.answered = false;
 	if (memcmp(v->issuer, n->identity.public_key, KEY_LEN))
 		relay(n, v->issuer, &m->join, now);
 	else if (answer_piece(n, &m->join, &answer.join, now))
-		mesh_send(n, from, &answer);
+		give(n, from, &answer);
 }
 
 void mesh_join_routed(struct node *n, const uint8_t via[KEY_LEN], struct message *m, struct instant now)
@@ -299,5 +307,5 @@ void mesh_join_routed(struct node *n, const uint8_t via[KEY_LEN], struct message
 	if (!joiner || !joiner->mesh.joiner || !v || memcmp(v->issuer, via, KEY_LEN))
 		return;
 	answer.join = m->join;
-	mesh_send(n, joiner, &answer);
+	give(n, joiner, &answer);
 }

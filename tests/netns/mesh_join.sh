@@ -248,6 +248,18 @@ else
 	like "  and as text" "$out" meshd1:
 fi
 
+# ---- A crowd: one after the other, and none waits for what is left of those before; nor does who comes with a used token, from next to the inviter.
+crowd=0
+began=$SECONDS
+for i in {1..20}; do
+	token=$(m a invite wa "crowd$i" 2>/dev/null)
+	in_ns b timeout 20 "$MESHD" join "$token" "wk$i" >/dev/null 2>&1 </dev/null && crowd=$((crowd + 1))
+	rm -f "/etc/meshd/wk$i".*
+done
+is "twenty machines join in a row" "$crowd" 20
+check "  and none of them waits" test $((SECONDS - began)) -le 40
+for n in a b; do refused "the last one's token once more, in $n" 'refused: the invitation has been used' "$n" join "$token" "wz$n"; done
+
 # The silent one: within a minute, with who was asked.
 check "join that nobody answers ends" wait_for 65 gone "$silent_pid"
 like "  and says whom it has asked" "$(tail -1 "$WORK/silent.log")" 'no answer within 60 s; tried 10\.9\.0\.1:51820'
