@@ -5,6 +5,9 @@
  * First everything that can fail is done beside what is in force: new peers are made (marked fresh), and a new trie of
  * allowed IPs is built from the old one and the change. Only then, when nothing can fail any more, the change is
  * committed: keys, settings, the trie swapped in, doomed peers freed. A peer that stays keeps its sessions.
+ *
+ * A node of the mesh is not the operator's to remove: to take it out, or to name it no longer, takes back what was set for it, and it goes on
+ * as a peer by its record, with its sessions. So nothing is lost on the way there and back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -54,6 +57,15 @@ struct plan {
 	struct babel_settings babel;
 };
 
+/* A peer is removed, or no longer named. Of one that is there by its record alone there is nothing to take back. */
+static void plan_end(const struct node *n, struct peer *p)
+{
+	p->kept = node_mesh_keeps(n, p);
+	p->doomed = !p->kept;
+	if (!p->mesh.recorded)
+		p->replace_allowed = true;
+}
+
 /* The peer of one entry, made if need be, and marked. False: no memory. */
 static bool plan_peer(struct node *n, const struct change_peer *cp, struct peer **who)
 {
@@ -62,8 +74,12 @@ static bool plan_peer(struct node *n, const struct change_peer *cp, struct peer 
 	if (p && p->removed)
 		p = NULL;
 	if (cp->bits & CHANGE_PEER_REMOVE) {
+		if (p && cp->bits & CHANGE_PEER_RECORDED)
+			p->doomed = true;
+		else if (p)
+			plan_end(n, p);
 		if (p)
-			p->doomed = p->removed = true;
+			p->removed = p->doomed;
 		return true;
 	}
 	if (!p && cp->bits & CHANGE_PEER_UPDATE_ONLY)
@@ -99,6 +115,9 @@ static bool plan_peers(struct node *n, const struct change *c, struct plan *plan
 		if (memcmp(c->peers[i].public_key, self, KEY_LEN) && !plan_peer(n, &c->peers[i], &plan->who[i]))
 			return false;
 	}
+	for (size_t i = 0; c->bits & CHANGE_REPLACE_PEERS && i < n->peer_count; i++)
+		if (n->peers[i]->doomed && !n->peers[i]->removed)
+			plan_end(n, n->peers[i]);
 	/* Our own key as a peer, should it have been one before it became ours. */
 	for (size_t i = 0; i < n->peer_count; i++)
 		if (!memcmp(n->peers[i]->public_key, self, KEY_LEN))
@@ -192,6 +211,7 @@ static void clear_marks(struct peer *p)
 	p->fresh = false;
 	p->doomed = false;
 	p->removed = false;
+	p->kept = false;
 	p->replace_allowed = false;
 	p->given = false;
 	p->whole = false;
@@ -303,12 +323,27 @@ static void commit_peer(struct node *n, struct peer *p, const struct change_peer
 	peer_rearm(n, p);
 }
 
+/* As its record alone would have it; what else that says comes with the next look at records (mesh.c). */
+static void commit_kept(struct node *n, struct peer *p, struct instant now)
+{
+	const struct change_peer left = { .bits = CHANGE_PEER_ENDPOINTS | CHANGE_PEER_ALLOWED_AUTO | CHANGE_PEER_RECORDED, .allowed_auto = true };
+	struct change_endpoint *none = NULL;
+
+	if (p->mesh.recorded)
+		return;
+	p->whole = true;
+	commit_endpoints(n, p, &left, &none, now);
+	commit_peer(n, p, &left);
+}
+
 static void commit_peers(struct node *n, const struct change *c, const struct plan *plan, struct instant now)
 {
 	for (size_t i = n->peer_count; i-- > 0;) {
 		n->peers[i]->whole = c->bits & CHANGE_REPLACE_PEERS;
 		if (n->peers[i]->doomed)
 			peer_free(n, n->peers[i]);
+		else if (n->peers[i]->kept)
+			commit_kept(n, n->peers[i], now);
 	}
 	for (size_t i = 0; i < c->peer_count; i++)
 		if (plan->who[i]) {

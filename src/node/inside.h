@@ -114,7 +114,7 @@ struct peer {
 	uint32_t allowed_first, allowed_count;	/* its part of node.allowed_list */
 	struct peer *bucket_next;
 	/* Marks of node_apply(), clear outside it. */
-	bool fresh, doomed, removed, replace_allowed, given, whole;
+	bool fresh, doomed, removed, kept, replace_allowed, given, whole;
 };
 
 struct node {

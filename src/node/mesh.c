@@ -229,6 +229,17 @@ static bool makes_peer(const struct node *n, const struct store_node *sn)
 	return sn->standing == NODE_GOOD && n->mesh->own_good && (!sn->record->has_gateway || is_device_of_ours(n, sn));
 }
 
+bool node_mesh_keeps(const struct node *n, const struct peer *p)
+{
+	struct store_node sn;
+
+	if (!n->mesh)
+		return false;
+	if (p->mesh.joiner)
+		return true;
+	return store_find(n->mesh->store, p->public_key, n->now.wall_ns / NS_PER_S, &sn) && makes_peer(n, &sn);
+}
+
 /* An entry that is complete but for the allowed IPs. NULL: no memory. */
 static struct change_peer *add_entry(struct change *c, const uint8_t key[KEY_LEN], unsigned int bits)
 {

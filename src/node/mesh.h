@@ -79,6 +79,9 @@ void node_mesh_sync(struct node *n, struct instant now);
 void node_mesh_applied(struct node *n);
 void node_mesh_moved(struct node *n);
 
+/* Whether it is a peer whatever the config says, so that it is not the config's to remove. */
+bool node_mesh_keeps(const struct node *n, const struct peer *p);
+
 /* Whether no config may have it as a peer; and whether a handshake of the peer's may be answered. */
 bool node_mesh_refuses(const struct node *n, const uint8_t public_key[KEY_LEN]);
 bool node_mesh_admits(const struct node *n, const struct peer *p, struct instant now);

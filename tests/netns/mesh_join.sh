@@ -106,6 +106,23 @@ check "beta comes up" up b wb
 check "  and reaches alpha" reach b 10.7.0.1
 check "  and alpha beta" pings a 10.7.0.2
 
+# A node of the mesh is not wg's to remove: what was set for it goes, and it stays, with its session.
+beta=$(conf_key wb.conf | wg pubkey)
+shown() { in_ns a wg show wa "$1" | grep -F "$beta" | cut -f2; } # WHAT
+session=$(shown latest-handshakes)
+start a "$WORK/ping.log" ping -n -q -i 0.02 -c 100 -w 10 10.7.0.2
+pinger=$STARTED
+check "wg sets something for it" in_ns a wg set wa peer "$beta" persistent-keepalive 7 endpoint 10.9.0.2:51820
+is "  which is so" "$(shown persistent-keepalive)" 7
+check "wg removes it" in_ns a wg set wa peer "$beta" remove
+is "  what was set is gone" "$(shown persistent-keepalive)" off
+check "wg removes it again" in_ns a wg set wa peer "$beta" remove
+check "  and what wg was not told of with the rest, by syncconf" bash -c "ip netns exec $NS_PREFIX-a wg showconf wa | sed '/^\[Peer/,\$d' >'$WORK/sync' && ip netns exec $NS_PREFIX-a wg syncconf wa '$WORK/sync'"
+is "  it has the session it had" "$(shown latest-handshakes)" "$session"
+wait_for 20 gone "$pinger"
+is "  pings at 20 ms that were lost meanwhile" $(($(pings_sent "$WORK/ping.log") - $(pings_answered "$WORK/ping.log"))) 0
+is "  and it is a node still" "$(m a peers wa --json | jq -r --arg k "$beta" '[.peers[] | select(.public_key == $k) | .allowed_auto] | tostring')" '[true]'
+
 # Killed after the inviter had answered: it answers the same.
 mkdir "$WORK/done" && mv /etc/meshd/wb.conf /etc/meshd/wb.mesh "$WORK/done"
 cp -a "$WORK/wb.join" /etc/meshd/
