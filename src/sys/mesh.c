@@ -2,7 +2,7 @@
 /*
  * A mesh and the host: files, addresses, the LAN.
  *
- *	File			read at the start; written while the node learns, ever more seldom if it goes on and on, and at the end
+ *	File			read at the start; written while the node learns, ever more seldom if it goes on and on, when it is gone, and at the end
  *	NAME.invitations	in MESHD_STATE_DIR: what we gave out and have to know again after a restart, so it is written at once
  *	HostsFile		names of nodes; ours from the first line on, removed at the end
  *
@@ -61,7 +61,7 @@ struct mesh_host {
 	bool issued_failed;
 	bool hosts_ours;		/* there is one that we wrote */
 	uint64_t version;		/* of the store, as it is in the file */
-	ev_timer warn;
+	ev_timer warn, look;
 	struct lan *lan;
 };
 
@@ -247,6 +247,37 @@ static void write_soon(struct mesh_host *m, struct written *w, void (*write)(str
 	write_in(m, w, next_us - now_us);
 }
 
+/* No directory, no right to look: that is not to be gone. */
+static bool is_gone(const char *path)
+{
+	return access(path, F_OK) && errno == ENOENT;
+}
+
+/* Not one that waits to be written, or could not be. */
+static void look_at(struct mesh_host *m, struct written *w, const char *path, void (*write)(struct mesh_host *m))
+{
+	if (ev_is_active(&w->timer) || !is_gone(path))
+		return;
+	log_info(m->o.log, "%s: %s: is gone, and written anew", m->o.name, path);
+	write_soon(m, w, write);
+}
+
+void mesh_host_look(struct mesh_host *m)
+{
+	if (!m->on)
+		return;
+	look_at(m, &m->file, m->path, write_file);
+	if (m->hosts_path && m->hosts_ours)
+		look_at(m, &m->hosts, m->hosts_path, write_hosts);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	mesh_host_look(w->data);
+}
+
 static void on_file(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct mesh_host *m = w->data;
@@ -377,7 +408,7 @@ static bool take_file(struct mesh_host *m, const char *path, struct text *why)
 	struct bootstrap b;
 	bool ok = false;
 
-	if (access(path, F_OK) && errno == ENOENT)
+	if (is_gone(path))
 		return true;
 	if (!read_file(m, path, &b, why))
 		return false;
@@ -461,6 +492,8 @@ void mesh_host_configured(struct mesh_host *m, const struct config *c)
 	if (!ev_is_active(&m->warn)) {
 		ev_timer_set(&m->warn, 0.0, MESH_HOST_WARN_S);
 		ev_timer_start(m->o.loop, &m->warn);
+		ev_timer_set(&m->look, MESH_HOST_LOOK_S, MESH_HOST_LOOK_S);
+		ev_timer_start(m->o.loop, &m->look);
 	}
 }
 
@@ -563,7 +596,8 @@ struct mesh_host *mesh_host_new(const struct mesh_host_options *o)
 	ev_timer_init(&m->file.timer, on_file, 0.0, 0.0);
 	ev_timer_init(&m->hosts.timer, on_hosts, 0.0, 0.0);
 	ev_timer_init(&m->warn, on_warn, 0.0, 0.0);
-	m->file.timer.data = m->hosts.timer.data = m->warn.data = m;
+	ev_timer_init(&m->look, on_look, 0.0, 0.0);
+	m->file.timer.data = m->hosts.timer.data = m->warn.data = m->look.data = m;
 	return m;
 }
 
@@ -574,7 +608,8 @@ void mesh_host_stop(struct mesh_host *m, bool planned)
 	lan_set(m->lan, false);
 	ev_timer_stop(m->o.loop, &m->file.timer);
 	ev_timer_stop(m->o.loop, &m->warn);
-	if (m->version != store_version(node_mesh_store(m->o.node)))
+	ev_timer_stop(m->o.loop, &m->look);
+	if (m->version != store_version(node_mesh_store(m->o.node)) || is_gone(m->path))
 		write_file(m);
 	if (planned)
 		ev_timer_stop(m->o.loop, &m->hosts.timer);

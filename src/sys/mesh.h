@@ -24,6 +24,7 @@ struct mesh_host;
 enum {
 	MESH_HOST_WRITE_S = 5,		/* between two writings of a file, and of the hosts file; doubled while changes go on, up to... */
 	MESH_HOST_WRITE_MAX_S = 160,	/* ...this: files may be on flash */
+	MESH_HOST_LOOK_S = 10,		/* how often it is looked whether they are still there */
 	MESH_HOST_WARN_S = 86400,	/* between warnings of what is about to expire */
 	MESH_HOST_ADDRESSES_MAX = 64,
 };
@@ -55,6 +56,9 @@ void mesh_host_configured(struct mesh_host *m, const struct config *c);
 
 /* The node asks for what is here (enum node_effect); other bits do not matter. */
 void mesh_host_effects(struct mesh_host *m, unsigned int effects);
+
+/* Write the files that somebody has removed. By itself once in MESH_HOST_LOOK_S. */
+void mesh_host_look(struct mesh_host *m);
 
 /* The monitor told of these (enum netlink_event). */
 void mesh_host_netlink(struct mesh_host *m, int events);

@@ -45,6 +45,9 @@ check "  and written within seconds" wait_for 8 has_nodes 2
 check "names are in the hosts file" grep -q $'\tnorth north.home$' "$HOSTS"
 check "  that of the device soon, too" wait_for 8 grep -q phone1 "$HOSTS"
 is "  which everybody may read" "$(stat -c %a "$HOSTS")" 644
+rm "$FILE" "$HOSTS"
+check "  files that are removed are written again" wait_for 20 has_nodes 2
+check "  with names" wait_for 20 grep -q phone1 "$HOSTS"
 check "another device" grow phone2
 check "down" m a down wga
 check "  writes what was not written yet" has_nodes 3

@@ -347,6 +347,30 @@ static void nothing_new_nothing_written(void **state)
 	assert_int_equal(mesh.files, 0);
 }
 
+/* What somebody has removed is there again, also where nothing was learnt; and without it the node would not start again. */
+static void what_is_gone_is_written(void **state)
+{
+	(void)state;
+	begin_well("[Mesh]\nFile = home.mesh\nHostsFile = hosts\n");
+	mesh_host_look(host);
+	assert_int_equal(mesh.files, 0);
+	unlink(FILE_PATH);
+	unlink(DIR "/hosts");
+	mesh_host_look(host);
+	assert_int_equal(mesh.files, 1);
+	assert_int_equal(nodes_in(FILE_PATH), 2);
+	mesh_host_look(host);
+	assert_int_equal(mesh.files, 1);
+	/* Again and again: not without a pause. */
+	unlink(FILE_PATH);
+	mesh_host_look(host);
+	mesh_host_look(host);
+	assert_int_equal(mesh.files, 1);
+	mesh_host_stop(host, false);
+	assert_int_equal(nodes_in(FILE_PATH), 2);
+	assert_int_not_equal(access(DIR "/hosts", F_OK), 0);
+}
+
 static void what_is_not_whole_is_not_written(void **state)
 {
 	(void)state;
@@ -557,6 +581,7 @@ int main(void)
 		CASE(unknown_to_the_file),
 		CASE(writes_what_is_learnt),
 		CASE(nothing_new_nothing_written),
+		CASE(what_is_gone_is_written),
 		CASE(what_is_not_whole_is_not_written),
 		CASE(told_once),
 		CASE(invitations_last),
