@@ -90,7 +90,7 @@ struct babel_ack *ack_begin(struct babel *b, const struct babel_queue *q)
 		babel_timers_want(b, -1);
 		return NULL;
 	}
-	a->timer.kind = BABEL_TIMER_ACK;
+	a->timer.timer.kind = BABEL_TIMER_ACK;
 	a->iface = q->iface;
 	a->to = q->neighbour;
 	find_waiting(a, q);

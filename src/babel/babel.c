@@ -65,7 +65,7 @@ bool babel_timers_want(struct babel *b, int count)
 		return true;
 	}
 	want = b->timer_count + (size_t)count;
-	if (want > b->timers.size && !timers_reserve(&b->timers, want + want / 2))
+	if (want > b->timers.size && !timers_reserve(&b->timers, want + want / 4))
 		return false;
 	b->timer_count = want;
 	return true;
@@ -103,7 +103,7 @@ int64_t babel_beat(struct babel *b, int64_t us)
 
 static void dispatch(struct babel *b, struct babel_timer *t)
 {
-	switch (t->kind) {
+	switch (t->timer.kind) {
 	case BABEL_TIMER_IFACE_HELLO:
 	case BABEL_TIMER_IFACE_UPDATE:
 		iface_timer(b, t);

@@ -80,8 +80,8 @@ struct babel_iface *babel_iface_add(struct babel *b, const struct babel_iface_co
 	i->babel = b;
 	i->owner = owner;
 	take_config(i, c);
-	i->hello_timer.kind = BABEL_TIMER_IFACE_HELLO;
-	i->update_timer.kind = BABEL_TIMER_IFACE_UPDATE;
+	i->hello_timer.timer.kind = BABEL_TIMER_IFACE_HELLO;
+	i->update_timer.timer.kind = BABEL_TIMER_IFACE_UPDATE;
 	i->hello_seqno = (uint16_t)rng_u32(&b->rng);
 	i->greeted_us = i->dumped_us = now.mono_us - interval_us(UINT16_MAX);
 	i->up = true;
@@ -301,7 +301,7 @@ static void beat_together(struct babel *b)
 
 void iface_timer(struct babel *b, struct babel_timer *t)
 {
-	if (t->kind == BABEL_TIMER_IFACE_HELLO)
+	if (t->timer.kind == BABEL_TIMER_IFACE_HELLO)
 		hello_due(b, container_of(t, struct babel_iface, hello_timer));
 	else
 		update_due(b, container_of(t, struct babel_iface, update_timer));

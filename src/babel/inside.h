@@ -41,8 +41,7 @@ enum babel_timer_kind {
 };
 
 struct babel_timer {
-	struct timer timer;
-	enum babel_timer_kind kind;
+	struct timer timer;		/* its 'kind' is one of these */
 };
 
 struct babel_dump;
@@ -128,6 +127,7 @@ struct babel {
 	uint8_t hash_key[16];
 	struct babel_prefix **buckets;
 	size_t bucket_count, prefix_count, route_count, source_count, request_count;
+	struct babel_timer source_timer;	/* when sources are looked at next */
 	uint64_t told_version;			/* grows with every change of what announce_all() says */
 	size_t reachable_count;			/* neighbours with a finite cost */
 	struct babel_request *forwarded;	/* those that somebody waits for */

@@ -43,12 +43,12 @@ static void init(struct babel_neighbour *n)
 
 static void init_timers(struct babel_neighbour *n)
 {
-	n->hello_timer.kind = BABEL_TIMER_NEIGHBOUR_HELLO;
-	n->unicast_timer.kind = BABEL_TIMER_NEIGHBOUR_UNICAST;
-	n->ihu_timer.kind = BABEL_TIMER_NEIGHBOUR_IHU;
-	n->rtt_timer.kind = BABEL_TIMER_NEIGHBOUR_RTT;
-	n->trust_timer.kind = BABEL_TIMER_NEIGHBOUR_TRUST;
-	n->mac_timer.kind = BABEL_TIMER_NEIGHBOUR_MAC;
+	n->hello_timer.timer.kind = BABEL_TIMER_NEIGHBOUR_HELLO;
+	n->unicast_timer.timer.kind = BABEL_TIMER_NEIGHBOUR_UNICAST;
+	n->ihu_timer.timer.kind = BABEL_TIMER_NEIGHBOUR_IHU;
+	n->rtt_timer.timer.kind = BABEL_TIMER_NEIGHBOUR_RTT;
+	n->trust_timer.timer.kind = BABEL_TIMER_NEIGHBOUR_TRUST;
+	n->mac_timer.timer.kind = BABEL_TIMER_NEIGHBOUR_MAC;
 }
 
 static void unset_timers(struct babel *b, struct babel_neighbour *n)
@@ -361,7 +361,7 @@ void neighbour_timer(struct babel *b, struct babel_timer *t)
 {
 	struct babel_neighbour *n;
 
-	switch (t->kind) {
+	switch (t->timer.kind) {
 	case BABEL_TIMER_NEIGHBOUR_HELLO:
 		n = container_of(t, struct babel_neighbour, hello_timer);
 		missed(b, n, t, &n->multicast);

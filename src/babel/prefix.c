@@ -12,7 +12,10 @@
 #include "babel/table.h"
 #include "base/hash.h"
 
-enum { BUCKETS_MIN = 64 };
+enum {
+	BUCKETS_MIN = 64,
+	CHAIN = 2,		/* prefixes a bucket, on average */
+};
 
 static struct babel_prefix **bucket_of(const struct babel *b, uint32_t hash)
 {
@@ -64,7 +67,7 @@ static struct babel_prefix *make(struct babel *b, const struct prefix_pair *pair
 {
 	struct babel_prefix *p;
 
-	if (b->prefix_count >= b->bucket_count)
+	if (b->prefix_count >= CHAIN * b->bucket_count)
 		grow(b);
 	if (!b->bucket_count || !babel_timers_want(b, 1))
 		return NULL;
@@ -76,7 +79,7 @@ static struct babel_prefix *make(struct babel *b, const struct prefix_pair *pair
 	p->pair = *pair;
 	p->hash = hash;
 	p->own_metric = p->told_metric = BABEL_INFINITY;
-	p->timer.kind = BABEL_TIMER_PREFIX;
+	p->timer.timer.kind = BABEL_TIMER_PREFIX;
 	memcpy(p->router_id, b->router_id, sizeof(p->router_id));
 	p->next = *bucket_of(b, hash);
 	*bucket_of(b, hash) = p;
@@ -317,6 +320,7 @@ void routes_init(struct babel *b)
 {
 	rng_fill(&b->rng, b->hash_key, sizeof(b->hash_key));
 	b->seqno_us = -BABEL_SEQNO_GAP_US;
+	b->source_timer.timer.kind = BABEL_TIMER_SOURCE;
 }
 
 /* The queues are gone, and with them everybody who held a prefix. */
@@ -343,12 +347,12 @@ void routes_done(struct babel *b)
 
 void routes_timer(struct babel *b, struct babel_timer *t)
 {
-	switch (t->kind) {
+	switch (t->timer.kind) {
 	case BABEL_TIMER_ROUTE:
 		route_timer(b, t);
 		return;
 	case BABEL_TIMER_SOURCE:
-		source_timer(b, t);
+		sources_expire(b);
 		return;
 	case BABEL_TIMER_REQUEST:
 		request_timer(b, t);

@@ -30,7 +30,7 @@ struct babel_queue *queue_new(struct babel *b, struct babel_iface *i, struct bab
 		babel_timers_want(b, -1);
 		return NULL;
 	}
-	q->timer.kind = BABEL_TIMER_QUEUE;
+	q->timer.timer.kind = BABEL_TIMER_QUEUE;
 	q->iface = i;
 	q->neighbour = n;
 	return q;

@@ -38,7 +38,7 @@ static struct babel_request *make(struct babel *b, struct babel_prefix *p, const
 	q->prefix = p;
 	memcpy(q->router_id, router_id, sizeof(q->router_id));
 	q->seqno = seqno;
-	q->timer.kind = BABEL_TIMER_REQUEST;
+	q->timer.timer.kind = BABEL_TIMER_REQUEST;
 	q->next = p->requests;
 	p->requests = q;
 	p->request_count++;
@@ -187,7 +187,7 @@ static bool clearly_better(const struct babel_route *r, const struct babel_route
  */
 static bool slightly_better(const struct babel *b, const struct babel_route *r, const struct babel_route *than)
 {
-	int64_t gap_us = r->interval_us < BABEL_HOLD_MAX_US ? 2 * r->interval_us : 2 * BABEL_HOLD_MAX_US;
+	int64_t interval_us = route_interval_us(r), gap_us = 2 * (interval_us < BABEL_HOLD_MAX_US ? interval_us : BABEL_HOLD_MAX_US);
 
 	return r->metric.metric < than->metric.metric && b->now.mono_us - r->prefix->slight_us >= gap_us &&
 		!smooth_wait_us(&than->metric, &r->metric, b->now.mono_us);

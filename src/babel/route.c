@@ -71,9 +71,16 @@ void route_filter(struct babel *b, struct babel_route *r)
 	smooth_set(&r->metric, with_cost(r, r->filtered), b->now.mono_us);
 }
 
+int64_t route_interval_us(const struct babel_route *r)
+{
+	return r->interval_cs == ROUTE_ONCE ? NEVER_US : r->interval_cs * 10 * US_PER_MS;
+}
+
 int64_t route_hold_us(const struct babel_route *r)
 {
-	return r->interval_us < BABEL_HOLD_MAX_US * 2 / 7 ? r->interval_us * 7 / 2 : BABEL_HOLD_MAX_US;
+	int64_t interval_us = route_interval_us(r);
+
+	return interval_us < BABEL_HOLD_MAX_US * 2 / 7 ? interval_us * 7 / 2 : BABEL_HOLD_MAX_US;
 }
 
 void route_quiet(struct babel_route *r, bool quiet, bool acked)
@@ -92,10 +99,10 @@ void route_quiet(struct babel_route *r, bool quiet, bool acked)
 static int64_t due_us(const struct babel_route *r)
 {
 	if (r->announced == BABEL_INFINITY)
-		return r->expires_us;
-	if (r->interval_us == NEVER_US)
+		return r->updated_us + r->kept_cs * 10 * US_PER_MS;
+	if (r->interval_cs == ROUTE_ONCE)
 		return NEVER_US;
-	return r->updated_us + r->interval_us * (5 + r->asked) / 2;
+	return r->updated_us + route_interval_us(r) * (5 + r->asked) / 2;
 }
 
 /* Later is done by the timer itself: an update that comes in time does not move it. */
@@ -124,10 +131,7 @@ static void link_route(struct babel_route *r, struct babel_prefix *p, struct bab
 {
 	r->prefix = p;
 	r->neighbour = n;
-	r->at = &p->routes;
 	r->next = p->routes;
-	if (r->next)
-		r->next->at = &r->next;
 	p->routes = r;
 	r->neighbour_at = &n->routes;
 	r->neighbour_next = n->routes;
@@ -155,7 +159,7 @@ static struct babel_route *make(struct babel *b, struct babel_prefix *p, struct 
 		return NULL;
 	}
 	r->announced = r->filtered = r->metric.metric = BABEL_INFINITY;
-	r->timer.kind = BABEL_TIMER_ROUTE;
+	r->timer.timer.kind = BABEL_TIMER_ROUTE;
 	link_route(r, p, n);
 	n->route_count++;
 	b->route_count++;
@@ -165,12 +169,15 @@ static struct babel_route *make(struct babel *b, struct babel_prefix *p, struct 
 /* It is not selected any more. */
 static void destroy(struct babel *b, struct babel_route *r)
 {
+	struct babel_route **at = &r->prefix->routes;
+
 	route_quiet(r, false, false);
 	if (r->filtered != BABEL_INFINITY)
 		prefix_announcers_changed(b, r->prefix);
-	*r->at = r->next;
-	if (r->next)
-		r->next->at = r->at;
+	/* To find it costs what it does for each update. */
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
 	*r->neighbour_at = r->neighbour_next;
 	if (r->neighbour_next)
 		r->neighbour_next->neighbour_at = r->neighbour_at;
@@ -188,11 +195,17 @@ void routes_free(struct babel *b, struct babel_prefix *p)
 		destroy(b, p->routes);
 }
 
-/* It carries nothing any more, but stays known until 'expires_us'. */
-static void lose(struct babel *b, struct babel_route *r, int64_t expires_us)
+/* It carries nothing from now on, and stays known for so long; BABEL_HOLD_MAX_US at most. */
+static void keep_for(struct babel *b, struct babel_route *r, int64_t us)
+{
+	r->updated_us = b->now.mono_us;
+	r->kept_cs = us > 0 ? (uint16_t)((us + 10 * US_PER_MS - 1) / (10 * US_PER_MS)) : 0;
+}
+
+static void lose(struct babel *b, struct babel_route *r, int64_t kept_us)
 {
 	r->announced = BABEL_INFINITY;
-	r->expires_us = expires_us;
+	keep_for(b, r, kept_us);
 	route_filter(b, r);
 	arm(b, r);
 	select_after(b, r);
@@ -210,7 +223,7 @@ static bool silence_counts(const struct babel_route *r)
 /* What is left of its time, and never more than a hold takes. */
 static int64_t left_us(const struct babel *b, const struct babel_route *r)
 {
-	int64_t us = r->interval_us == NEVER_US ? BABEL_HOLD_MAX_US : r->updated_us + r->interval_us * 7 / 2 - b->now.mono_us;
+	int64_t us = r->interval_cs == ROUTE_ONCE ? BABEL_HOLD_MAX_US : r->updated_us + route_interval_us(r) * 7 / 2 - b->now.mono_us;
 
 	return us < BABEL_HOLD_MAX_US ? us : BABEL_HOLD_MAX_US;
 }
@@ -219,7 +232,7 @@ static int64_t left_us(const struct babel *b, const struct babel_route *r)
 static void retract(struct babel *b, struct babel_route *r, bool told)
 {
 	if (r->announced != BABEL_INFINITY)
-		lose(b, r, b->now.mono_us + left_us(b, r));
+		lose(b, r, left_us(b, r));
 	if (told && r->prefix->held && silence_counts(r)) {
 		route_quiet(r, true, r->acked);
 		select_quiet(b, r->prefix);
@@ -234,9 +247,8 @@ static struct babel_route *marker(struct babel *b, struct babel_prefix *p, struc
 	if (!r)
 		return NULL;
 	r->marker = true;
-	r->updated_us = b->now.mono_us;
-	r->interval_us = BABEL_HOLD_MAX_US;
-	r->expires_us = b->now.mono_us + BABEL_HOLD_MAX_US;
+	r->interval_cs = ROUTE_ONCE;
+	keep_for(b, r, BABEL_HOLD_MAX_US);
 	arm(b, r);
 	return r;
 }
@@ -300,7 +312,7 @@ static bool store(struct babel *b, struct babel_route *r, const struct babel_tlv
 	route_quiet(r, false, r->acked);
 	route_filter(b, r);
 	r->updated_us = b->now.mono_us;
-	r->interval_us = u->interval_cs == 0xffff ? NEVER_US : u->interval_cs * 10 * US_PER_MS;
+	r->interval_cs = u->interval_cs;
 	r->asked = 0;
 	arm(b, r);
 	if (moved && r->prefix->selected == r)
@@ -391,10 +403,10 @@ void route_timer(struct babel *b, struct babel_timer *t)
 	} else if (r->asked < BABEL_ASKS) {
 		if (p->selected == r)
 			send_route_request(b, r->neighbour->iface, r->neighbour, &p->pair);
-		r->asked++;
+		r->asked = (r->asked + 1U) & 3;
 		arm(b, r);
 	} else {
-		lose(b, r, b->now.mono_us + route_hold_us(r));
+		lose(b, r, route_hold_us(r));
 		requests_check(b, p);
 	}
 	prefix_release(b, p);

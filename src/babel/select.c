@@ -27,7 +27,7 @@ static void watch(struct babel *b, struct babel_prefix *p, int64_t wait_us)
 {
 	if (p->held)
 		return;
-	p->timer.kind = BABEL_TIMER_PREFIX;
+	p->timer.timer.kind = BABEL_TIMER_PREFIX;
 	if (wait_us == NEVER_US)
 		babel_timer_unset(b, &p->timer);
 	else
@@ -59,7 +59,7 @@ static void end_hold(struct babel *b, struct babel_prefix *p)
 	p->held = false;
 	b->told_version++;
 	babel_timer_unset(b, &p->timer);
-	p->timer.kind = BABEL_TIMER_PREFIX;
+	p->timer.timer.kind = BABEL_TIMER_PREFIX;
 	prefix_changed(b, p);
 }
 
@@ -72,7 +72,7 @@ static void lose(struct babel *b, struct babel_prefix *p, int64_t hold_us, const
 	p->told_metric = BABEL_INFINITY;
 	for (struct babel_route *r = p->routes; r; r = r->next)
 		route_quiet(r, false, false);
-	p->timer.kind = BABEL_TIMER_HOLD;
+	p->timer.timer.kind = BABEL_TIMER_HOLD;
 	babel_timer_set(b, &p->timer, b->now.mono_us + hold_us);
 	if (p->announced)
 		send_update(b, NULL, NULL, p, SEND_RELIABLE, false);

@@ -35,6 +35,19 @@ static int64_t remains(int64_t us)
 	return (remaining[i] - (remaining[i] - remaining[i + 1]) * (in_us % step_us) / step_us) >> halves;
 }
 
+static void set_at(struct smooth *s, int64_t now_us)
+{
+	s->at_low = (uint32_t)now_us;
+	s->at_high = (uint16_t)((uint64_t)now_us >> 32);
+}
+
+static int64_t since_us(const struct smooth *s, int64_t now_us)
+{
+	uint64_t at = (uint64_t)s->at_high << 32 | s->at_low;
+
+	return (int64_t)(((uint64_t)now_us - at) & ((1ULL << 48) - 1));
+}
+
 static int32_t fade(int32_t value, int64_t us)
 {
 	return (int32_t)(value * remains(us) / remaining[0]);
@@ -50,25 +63,25 @@ void smooth_set(struct smooth *s, uint16_t metric, int64_t now_us)
 		s->lag = metric == BABEL_INFINITY ? 0 : metric * ONE;
 		s->spread = 0;
 	} else {
-		s->lag = fade(s->lag, now_us - s->at_us) + moved;
-		s->spread = fade(s->spread, now_us - s->at_us) + (moved < 0 ? -moved : moved);
+		s->lag = fade(s->lag, since_us(s, now_us)) + moved;
+		s->spread = fade(s->spread, since_us(s, now_us)) + (moved < 0 ? -moved : moved);
 		if (s->spread > BABEL_INFINITY * ONE)
 			s->spread = BABEL_INFINITY * ONE;
 	}
 	s->metric = metric;
-	s->at_us = now_us;
+	set_at(s, now_us);
 }
 
 uint16_t smooth_metric(const struct smooth *s, int64_t now_us)
 {
-	int32_t m = s->metric + fade(s->lag, now_us - s->at_us) / ONE;
+	int32_t m = s->metric + fade(s->lag, since_us(s, now_us)) / ONE;
 
 	return m > BABEL_INFINITY ? BABEL_INFINITY : m < 0 ? 0 : (uint16_t)m;
 }
 
 static int64_t spread_of(const struct smooth *s, int32_t most, int64_t now_us)
 {
-	int32_t spread = fade(s->spread, now_us - s->at_us);
+	int32_t spread = fade(s->spread, since_us(s, now_us));
 
 	return spread < most ? spread : most;
 }
@@ -77,7 +90,7 @@ int64_t smooth_wait_us(const struct smooth *old, const struct smooth *better, in
 {
 	int32_t most = better->metric * ONE / SPREAD_PART;
 	int64_t gain = (old->metric - better->metric) * ONE;
-	int64_t against = fade(better->lag, now_us - better->at_us) - fade(old->lag, now_us - old->at_us) +
+	int64_t against = fade(better->lag, since_us(better, now_us)) - fade(old->lag, since_us(old, now_us)) +
 			  spread_of(old, most, now_us) + spread_of(better, most, now_us);
 	int64_t wait_us = 0;
 

@@ -11,9 +11,10 @@
 /* A route's metric, and where it comes from (B2): what is smoothed away halves every BABEL_SMOOTH_US. */
 struct smooth {
 	uint16_t metric;	/* as it is now; BABEL_INFINITY: unusable */
-	int32_t lag;		/* smoothed - metric at 'at_us', in 1/256 */
+	uint16_t at_high;	/* 48 bits of when that began, in microseconds: nine years; there is one of these in each route */
+	uint32_t at_low;
+	int32_t lag;		/* smoothed - metric then, in 1/256 */
 	int32_t spread;		/* how much it moved of late, in 1/256 */
-	int64_t at_us;
 };
 
 /* The metric is this from now on. One that comes from infinity begins at twice its worth: it has to prove itself. */

@@ -4,13 +4,15 @@
  * route may be used only when its neighbour is strictly better than that, so it cannot be going through us: this is all that keeps loops away,
  * and why a distance is recorded before what it stands for is sent, and never gets worse while it lives.
  *
- * It is forgotten BABEL_SOURCE_US after it was last announced; one that we are still announcing is not, however rarely that is. When there
- * is no room for one the route is announced as lost: what cannot be remembered must not be said.
+ * It is forgotten BABEL_SOURCE_US after it was last announced; one that we are still announcing is not, however rarely that is. One timer is
+ * for all: it comes when the first of them is due, or a few seconds later with those that are due then. When there is no room for one the route is announced as lost: what cannot be remembered must not be said.
  */
 #include <stdlib.h>
 
 #include "babel/table.h"
-#include "base/container.h"
+
+#define SWEEP_US (5 * US_PER_S)			/* between two looks at all of them */
+#define KEPT_US (BABEL_SOURCE_US + US_PER_MS)	/* by a clock of milliseconds */
 
 /* Whether (seqno, metric) is strictly better than the distance. */
 static bool better(uint16_t seqno, uint16_t metric, const struct babel_source *s)
@@ -52,24 +54,28 @@ static struct babel_source *make(struct babel *b, struct babel_prefix *p, const 
 {
 	struct babel_source *s = NULL;
 
-	if (p->source_count < BABEL_SOURCES_PREFIX && b->source_count < BABEL_SOURCES_MAX && babel_timers_want(b, 1)) {
+	if (p->source_count < BABEL_SOURCES_PREFIX && b->source_count < BABEL_SOURCES_MAX && (b->source_count || babel_timers_want(b, 1))) {
 		s = calloc(1, sizeof(*s));
-		if (!s)
+		if (!s && !b->source_count)
 			babel_timers_want(b, -1);
 	}
 	if (!s) {
 		refuse(b, p);
 		return NULL;
 	}
-	s->prefix = p;
 	memcpy(s->router_id, router_id, sizeof(s->router_id));
-	s->timer.kind = BABEL_TIMER_SOURCE;
 	s->next = p->sources;
 	p->sources = s;
 	p->source_count++;
 	b->source_count++;
-	babel_timer_set(b, &s->timer, b->now.mono_us + BABEL_SOURCE_US);
+	if (!b->source_timer.timer.slot)
+		babel_timer_set(b, &b->source_timer, b->now.mono_us + KEPT_US);
 	return s;
+}
+
+static uint32_t now_ms(const struct babel *b)
+{
+	return (uint32_t)(b->now.mono_us / US_PER_MS);
 }
 
 bool source_record(struct babel *b, struct babel_prefix *p, uint16_t seqno, uint16_t metric)
@@ -86,49 +92,70 @@ bool source_record(struct babel *b, struct babel_prefix *p, uint16_t seqno, uint
 		s->seqno = seqno;
 		s->metric = metric;
 	}
-	s->used_us = b->now.mono_us;
+	s->used_ms = now_ms(b);
 	return true;
 }
 
-static void destroy(struct babel *b, struct babel_source *s)
+static void destroy(struct babel *b, struct babel_prefix *p, struct babel_source **at)
 {
-	babel_timer_unset(b, &s->timer);
-	babel_timers_want(b, -1);
-	s->prefix->source_count--;
-	b->source_count--;
+	struct babel_source *s = *at;
+
+	*at = s->next;
+	p->source_count--;
 	free(s);
+	if (--b->source_count)
+		return;
+	babel_timer_unset(b, &b->source_timer);
+	babel_timers_want(b, -1);
 }
 
-void source_timer(struct babel *b, struct babel_timer *t)
+static bool is_announced(const struct babel_prefix *p, const struct babel_source *s)
 {
-	struct babel_source *s = container_of(t, struct babel_source, timer), **at;
-	struct babel_prefix *p = s->prefix;
+	return p->announced && prefix_metric(p) != BABEL_INFINITY && id_equal(p->router_id, s->router_id);
+}
 
-	if (s->used_us + BABEL_SOURCE_US > b->now.mono_us) {
-		babel_timer_set(b, t, s->used_us + BABEL_SOURCE_US);
-		return;
+/* Let go of what is due; 'next_us' becomes the earliest that any other will be. */
+static void expire(struct babel *b, struct babel_prefix *p, void *next_us)
+{
+	struct babel_source **at = &p->sources;
+	bool any = false;
+
+	while (*at) {
+		struct babel_source *s = *at;
+		int64_t left_us = KEPT_US - (now_ms(b) - s->used_ms) * US_PER_MS;
+
+		if (left_us <= 0 && !is_announced(p, s)) {
+			destroy(b, p, at);
+			any = true;
+			continue;
+		}
+		if (left_us <= 0) {
+			s->used_ms = now_ms(b);
+			left_us = KEPT_US;
+		}
+		if (b->now.mono_us + left_us < *(int64_t *)next_us)
+			*(int64_t *)next_us = b->now.mono_us + left_us;
+		at = &s->next;
 	}
-	if (p->announced && prefix_metric(p) != BABEL_INFINITY && id_equal(p->router_id, s->router_id)) {
-		babel_timer_set(b, t, b->now.mono_us + BABEL_SOURCE_US);
-		return;
-	}
-	prefix_hold(p);
-	for (at = &p->sources; *at != s; at = &(*at)->next)
-		;
-	*at = s->next;
-	destroy(b, s);
-	select_route(b, p);	/* what was unfeasible by it no longer is */
-	prefix_release(b, p);
+	if (any)
+		select_route(b, p);	/* what was unfeasible by it no longer is */
+}
+
+void sources_expire(struct babel *b)
+{
+	int64_t next_us = NEVER_US;
+
+	prefix_walk(b, expire, &next_us);
+	if (next_us < b->now.mono_us + SWEEP_US)
+		next_us = b->now.mono_us + SWEEP_US;
+	if (b->source_count)
+		babel_timer_set(b, &b->source_timer, next_us);
 }
 
 void sources_free(struct babel *b, struct babel_prefix *p)
 {
-	struct babel_source *s;
-
-	while ((s = p->sources)) {
-		p->sources = s->next;
-		destroy(b, s);
-	}
+	while (p->sources)
+		destroy(b, p, &p->sources);
 }
 
 bool babel_distance(const struct babel *b, const struct prefix_pair *pair, const uint8_t router_id[BABEL_ROUTER_ID_LEN],
@@ -171,7 +198,7 @@ bool babel_restore_distance(struct babel *b, const struct babel_distance *d, str
 	if (s) {
 		s->seqno = d->seqno;
 		s->metric = d->metric;
-		s->used_us = now.mono_us;
+		s->used_ms = now_ms(b);
 	}
 	prefix_release(b, p);
 	return s;

@@ -10,6 +10,9 @@
 /*
  * The tables of the routes half. A prefix pair has everything that is about it: routes, sources, requests; a route is in the lists of its
  * prefix and of its neighbour. Nothing frees a prefix but prefix_release(): whoever comes in from outside holds it while it works.
+ *
+ * There may be a hundred thousand of each, so what is in them is packed; of a prefix pair from one neighbour there are a prefix, a route and
+ * a source, and where a neighbour tells it back one route more.
  */
 
 #define BABEL_HOLD_DEFAULT_US (BABEL_UPDATE_HELLOS * BABEL_HELLO_US * 7 / 2)	/* of what we announced ourselves */
@@ -27,39 +30,41 @@ enum {
 	BABEL_ASKED_MAX = 8,		/* neighbours that get one seqno request; the next ones get it when it is sent again */
 	BABEL_BETTER_MIN = 64,		/* an unfeasible route is asked about when it is better by so much... */
 	BABEL_BETTER_PART = 4,		/* ...and by a quarter of the selected one's metric */
+	ROUTE_ONCE = 0xffff,		/* the interval of what is not repeated */
 };
 
 /* A feasibility distance (2.4). */
 struct babel_source {
 	struct babel_source *next;
-	struct babel_prefix *prefix;
 	uint8_t router_id[BABEL_ROUTER_ID_LEN];
 	uint16_t seqno, metric;
-	int64_t used_us;		/* the timer looks at this, so that announcing does not move it */
-	struct babel_timer timer;
+	uint32_t used_ms;		/* announced last, of the monotonic clock: what is older than 49 days is long gone */
 };
 
 /* What one neighbour says of one prefix. */
 struct babel_route {
-	struct babel_route *next, **at;			/* of the prefix */
+	struct babel_route *next;			/* of the prefix */
 	struct babel_route *neighbour_next, **neighbour_at;
 	struct babel_prefix *prefix;
 	struct babel_neighbour *neighbour;
-	struct ip_addr next_hop;
-	uint8_t router_id[BABEL_ROUTER_ID_LEN];
+	struct babel_timer timer;
+	int64_t updated_us;		/* or when it was lost */
+	struct smooth metric;		/* 'filtered' with the link's cost */
 	uint16_t seqno;
 	uint16_t announced;		/* as it said; BABEL_INFINITY: retracted or expired */
 	uint16_t filtered;		/* with what the in-filters add; BABEL_INFINITY: denied */
-	bool via6;
-	bool marker;			/* never announced: it stands only for an acknowledgement */
-	bool quiet;			/* while the prefix is held: it has retracted it, or... */
-	bool acked;			/* ...knows that we did (K2 b) */
-	uint8_t asked;
-	struct smooth metric;		/* 'filtered' with the link's cost */
-	int64_t updated_us, interval_us;	/* interval NEVER_US: not repeated */
-	int64_t expires_us;		/* of a retracted one */
-	struct babel_timer timer;
+	uint16_t interval_cs;		/* as it said; ROUTE_ONCE: not repeated */
+	uint16_t kept_cs;		/* of a retracted one: how long it stays known */
+	bool via6 : 1;
+	bool marker : 1;		/* never announced: it stands only for an acknowledgement */
+	bool quiet : 1;			/* while the prefix is held: it has retracted it, or... */
+	bool acked : 1;			/* ...knows that we did (K2 b) */
+	uint8_t asked : 2;
+	struct ip_addr next_hop;
+	uint8_t router_id[BABEL_ROUTER_ID_LEN];
 };
+
+_Static_assert(BABEL_ASKS < 4 && BABEL_HOLD_MAX_US < 65535 * 10 * US_PER_MS, "they fit");
 
 /* A seqno request that has no answer yet (3.2.7). */
 struct babel_request {
@@ -97,12 +102,12 @@ struct babel_prefix {
 	uint16_t losses;
 	uint16_t quiet_count;		/* routes that are quiet or acked */
 	uint8_t source_count, request_count;
-	bool own;
-	bool present;			/* own or selected, as neighbours were told */
-	bool held;			/* lost, and neighbours may not know it yet */
-	bool retraction_said;		/* since it is held */
-	bool announced;			/* a neighbour may have it from us */
-	bool changed, announcers_changed;
+	bool own : 1;
+	bool present : 1;		/* own or selected, as neighbours were told */
+	bool held : 1;			/* lost, and neighbours may not know it yet */
+	bool retraction_said : 1;	/* since it is held */
+	bool announced : 1;		/* a neighbour may have it from us */
+	bool changed : 1, announcers_changed : 1;
 };
 
 static inline bool id_equal(const uint8_t a[BABEL_ROUTER_ID_LEN], const uint8_t b[BABEL_ROUTER_ID_LEN])
@@ -128,13 +133,14 @@ uint16_t prefix_metric(const struct babel_prefix *p);
 struct babel_source *source_find(const struct babel_prefix *p, const uint8_t router_id[BABEL_ROUTER_ID_LEN]);
 bool source_feasible(const struct babel_prefix *p, const uint8_t router_id[BABEL_ROUTER_ID_LEN], uint16_t seqno, uint16_t metric);
 bool source_record(struct babel *b, struct babel_prefix *p, uint16_t seqno, uint16_t metric);	/* F2, of p->router_id. False: no room */
-void source_timer(struct babel *b, struct babel_timer *t);
+void sources_expire(struct babel *b);
 void sources_free(struct babel *b, struct babel_prefix *p);
 
 /* route.c */
 size_t route_reserve(const struct babel *b, const struct babel_neighbour *n);	/* places of each table that are not for this neighbour */
 bool route_usable(const struct babel_route *r);
 bool route_finite(const struct babel_route *r);		/* unexpired and reachable, feasible or not */
+int64_t route_interval_us(const struct babel_route *r);	/* NEVER_US: it is not repeated */
 int64_t route_hold_us(const struct babel_route *r);	/* 3.5 of its intervals */
 void route_quiet(struct babel_route *r, bool quiet, bool acked);
 void route_filter(struct babel *b, struct babel_route *r);	/* the in-filters, and then the metric, anew */

@@ -13,8 +13,6 @@
  */
 #include "base/lpm.h"
 
-#include <stdlib.h>
-
 #include "base/bytes.h"
 
 struct key {
@@ -85,9 +83,9 @@ static struct lpm_node **root_of(struct lpm *t, const struct ip_prefix *p)
 	return NULL;
 }
 
-static struct lpm_node *node_new(struct key k, unsigned int len, void *value)
+static struct lpm_node *node_new(struct lpm *t, struct key k, unsigned int len, void *value)
 {
-	struct lpm_node *n = calloc(1, sizeof(*n));
+	struct lpm_node *n = slab_take(&t->nodes, sizeof(*n));
 
 	if (n) {
 		n->key = key_mask(k, len);
@@ -97,19 +95,19 @@ static struct lpm_node *node_new(struct key k, unsigned int len, void *value)
 	return n;
 }
 
-static void free_below(struct lpm_node *n)
+static void free_below(struct lpm *t, struct lpm_node *n)
 {
 	if (!n)
 		return;
-	free_below(n->child[0]);
-	free_below(n->child[1]);
-	free(n);
+	free_below(t, n->child[0]);
+	free_below(t, n->child[1]);
+	slab_give(&t->nodes, n);
 }
 
 void lpm_clear(struct lpm *t)
 {
-	free_below(t->root4);
-	free_below(t->root6);
+	free_below(t, t->root4);
+	free_below(t, t->root6);
 	*t = (struct lpm){ 0 };
 }
 
@@ -130,12 +128,12 @@ static bool node_is(const struct lpm_node *n, struct key k, unsigned int len)
 }
 
 /* Put a new leaf at 'link', above or beside the node that is there. */
-static bool place(struct lpm_node **link, struct key k, unsigned int len, void *value)
+static bool place(struct lpm *t, struct lpm_node **link, struct key k, unsigned int len, void *value)
 {
 	struct lpm_node *old = *link, *leaf, *glue;
 	unsigned int common = old ? key_common(old->key, k) : len;
 
-	leaf = node_new(k, len, value);
+	leaf = node_new(t, k, len, value);
 	if (!leaf)
 		return false;
 	if (!old) {
@@ -147,9 +145,9 @@ static bool place(struct lpm_node **link, struct key k, unsigned int len, void *
 		*link = leaf;
 		return true;
 	}
-	glue = node_new(k, common, NULL);
+	glue = node_new(t, k, common, NULL);
 	if (!glue) {
-		free(leaf);
+		slab_give(&t->nodes, leaf);
 		return false;
 	}
 	glue->child[key_bit(k, common)] = leaf;
@@ -167,7 +165,7 @@ bool lpm_insert(struct lpm *t, const struct ip_prefix *p, void *value)
 		return false;
 	link = descend(link, k, p->len);
 	if (!node_is(*link, k, p->len)) {
-		if (!place(link, k, p->len, value))
+		if (!place(t, link, k, p->len, value))
 			return false;
 		t->count++;
 		return true;
@@ -179,14 +177,14 @@ bool lpm_insert(struct lpm *t, const struct ip_prefix *p, void *value)
 }
 
 /* Take the node at 'link' away unless something needs it: a value, or two children to hold apart. */
-static void condense(struct lpm_node **link)
+static void condense(struct lpm *t, struct lpm_node **link)
 {
 	struct lpm_node *n = *link;
 
 	if (n->value || (n->child[0] && n->child[1]))
 		return;
 	*link = n->child[0] ? n->child[0] : n->child[1];
-	free(n);
+	slab_give(&t->nodes, n);
 }
 
 void *lpm_remove(struct lpm *t, const struct ip_prefix *p)
@@ -206,9 +204,9 @@ void *lpm_remove(struct lpm *t, const struct ip_prefix *p)
 	value = (*link)->value;
 	(*link)->value = NULL;
 	t->count--;
-	condense(link);
+	condense(t, link);
 	if (above)	/* it may have been glue that held this node from its neighbour */
-		condense(above);
+		condense(t, above);
 	return value;
 }
 
@@ -225,7 +223,7 @@ static void remove_below(struct lpm *t, struct lpm_node **link, const void *valu
 		n->value = NULL;
 		t->count--;
 	}
-	condense(link);
+	condense(t, link);
 }
 
 void lpm_remove_value(struct lpm *t, const void *value)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/slab.h"
 
 struct lpm_node;
 
@@ -23,6 +24,7 @@ enum {
 struct lpm {
 	struct lpm_node *root4, *root6;
 	size_t count;		/* prefixes in the table */
+	struct slab nodes;
 };
 
 /* Free every node and make the table empty again. */

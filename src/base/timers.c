@@ -2,7 +2,8 @@
 /*
  * A binary heap of deadlines, earliest first. Every set takes the next number of a running order and
  * equal deadlines are decided by it, so that what runs first never depends on the
- * shape of the heap: a simulated run repeats exactly.
+ * shape of the heap: a simulated run repeats exactly. (The numbers begin again after 2^32; of two that wait for the same microsecond
+ * none was set half of that before the other.)
  *
  * Invariant: heap[i]->slot == i + 1 for every i < count, and no timer sorts before its parent; a timer that is not in
  * the heap has slot 0. Set, move and unset take logarithmic time; nothing allocates but timers_reserve().
@@ -15,13 +16,13 @@
 
 static bool before(const struct timer *a, const struct timer *b)
 {
-	return a->due_us != b->due_us ? a->due_us < b->due_us : a->order < b->order;
+	return a->due_us != b->due_us ? a->due_us < b->due_us : (int32_t)(a->order - b->order) < 0;
 }
 
 static void put(struct timers *ts, size_t i, struct timer *t)
 {
 	ts->heap[i] = t;
-	t->slot = i + 1;
+	t->slot = (uint32_t)(i + 1) & TIMERS_MAX;
 }
 
 /* Let 't', whose place is 'i', rise past everything it sorts before. */
@@ -65,7 +66,7 @@ bool timers_reserve(struct timers *ts, size_t count)
 
 	if (count <= ts->size)
 		return true;
-	if (count > SIZE_MAX / sizeof(*heap))
+	if (count > TIMERS_MAX)
 		return false;
 	heap = realloc(ts->heap, count * sizeof(*heap));
 	if (!heap)
@@ -92,8 +93,7 @@ void timers_set(struct timers *ts, struct timer *t, int64_t due_us)
 	if (!t->slot) {
 		if (ts->count == ts->size)	/* nobody reserved: a bug, and better a stop than a stray write */
 			__builtin_trap();
-		t->slot = ++ts->count;
-		ts->heap[t->slot - 1] = t;
+		put(ts, ts->count++, t);
 	}
 	t->due_us = due_us;
 	t->order = ts->order++;
@@ -102,11 +102,12 @@ void timers_set(struct timers *ts, struct timer *t, int64_t due_us)
 
 void timers_unset(struct timers *ts, struct timer *t)
 {
-	size_t i = t->slot - 1;
 	struct timer *last;
+	size_t i;
 
 	if (!t->slot)
 		return;
+	i = t->slot - 1;
 	t->slot = 0;
 	last = ts->heap[--ts->count];
 	if (last != t)

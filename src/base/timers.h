@@ -9,21 +9,24 @@
 /*
  * A heap of deadlines. A timer is embedded in what it wakes; the heap holds
  * pointers only. Equal deadlines come out in the order they were set, so a run is
- * repeatable.
+ * repeatable. There is one in everything there are many of, so it is small.
  */
+enum { TIMERS_MAX = (1 << 24) - 1 };
+
 struct timer {
 	int64_t due_us;
-	uint64_t order;
-	size_t slot;		/* place in the heap plus one; 0: not set */
+	uint32_t order;
+	uint32_t slot : 24;	/* place in the heap plus one; 0: not set */
+	uint32_t kind : 8;	/* the owner's: what it is in */
 };
 
 struct timers {
 	struct timer **heap;
 	size_t count, size;
-	uint64_t order;
+	uint32_t order;
 };
 
-/* Room for 'count' timers in all, so that timers_set() cannot fail later. False: no memory. */
+/* Room for 'count' timers in all, so that timers_set() cannot fail later. False: no memory, or more than TIMERS_MAX. */
 bool timers_reserve(struct timers *t, size_t count);
 
 /* Free the heap; the timers themselves are the owners' and become unset. */

@@ -8,8 +8,8 @@
  * common, entries for any source, costs what a plain lookup does. Where a destination has many sources they are found by halving, one length
  * after the other.
  *
- * An entry is in the table as long as it has a route or an announcer. It costs about 250 bytes with one announcer; entries of a destination
- * move when their number changes, the announcers' array is each one's own.
+ * An entry is in the table as long as it has a route or an announcer. It costs about 160 bytes with one announcer or two; entries of a
+ * destination move when their number changes, and an array of more announcers is each one's own.
  */
 #include "node/fib.h"
 
@@ -20,14 +20,22 @@
 
 /* All there is for one destination. */
 struct fib_dst {
-	struct fib_dst *next_void;	/* of those fib_forget_peer() has left nothing in */
 	size_t count;
 	struct fib_entry entries[];	/* by source: longest first, then in address order */
 };
 
+/* What lies in the place of the first entry when fib_forget_peer() has left none. */
+struct fib_void {
+	struct fib_dst *next;
+	struct ip_prefix dst;
+};
+
+_Static_assert(sizeof(struct fib_void) <= sizeof(struct fib_entry), "there is room for one entry at least");
+
 static void entry_done(struct fib_entry *e)
 {
-	free(e->announcers);
+	if (e->announcer_count > FIB_FEW)
+		free(e->announcers.many);
 }
 
 static void dst_free(struct fib_dst *d)
@@ -68,9 +76,9 @@ static bool pair_read(struct prefix_pair *to, const struct prefix_pair *p)
 /* The order of entries: negative if the entry comes before this source. */
 static int compare(const struct fib_entry *e, const struct ip_prefix *src)
 {
-	if (e->prefix.src.len != src->len)
-		return e->prefix.src.len > src->len ? -1 : 1;
-	return memcmp(e->prefix.src.addr.bytes, src->addr.bytes, sizeof(src->addr.bytes));
+	if (e->src.len != src->len)
+		return e->src.len > src->len ? -1 : 1;
+	return memcmp(e->src.addr.bytes, src->addr.bytes, sizeof(src->addr.bytes));
 }
 
 /* The first entry from 'first' on that does not come before this source. */
@@ -126,14 +134,13 @@ static struct fib_entry *entry_new(struct fib *f, struct fib_dst *old, const str
 		free(d);
 		return NULL;
 	}
-	d->next_void = NULL;
 	d->count = count + 1;
 	if (count) {
 		memcpy(d->entries, old->entries, at * sizeof(d->entries[0]));
 		memcpy(d->entries + at + 1, old->entries + at, (count - at) * sizeof(d->entries[0]));
 	}
 	free(old);
-	d->entries[at] = (struct fib_entry){ .prefix = *pair };
+	d->entries[at] = (struct fib_entry){ .dst_len = pair->dst.len, .src = pair->src };
 	f->count++;
 	return &d->entries[at];
 }
@@ -168,7 +175,7 @@ bool fib_set(struct fib *f, const struct prefix_pair *p, enum fib_action action,
 		}
 		return true;
 	}
-	if (announcer_count) {
+	if (announcer_count > FIB_FEW) {
 		copy = malloc(announcer_count * sizeof(struct lane_peer *));
 		if (!copy)
 			return false;
@@ -181,26 +188,34 @@ bool fib_set(struct fib *f, const struct prefix_pair *p, enum fib_action action,
 		return false;
 	}
 	entry_done(e);
-	e->action = action;
+	e->action = (uint8_t)action;
 	e->peer = action == FIB_PEER ? peer : NULL;
-	e->announcers = copy;
-	e->announcer_count = announcer_count;
+	e->announcer_count = (uint32_t)announcer_count;
+	if (copy)
+		e->announcers.many = copy;
+	else
+		memcpy(e->announcers.few, announcers, announcer_count * sizeof(struct lane_peer *));
 	return true;
 }
 
 /* The peer is taken out of an entry. False: nothing is left of it. */
 static bool forget(struct fib_entry *e, const struct lane_peer *peer)
 {
-	size_t kept = 0;
+	struct lane_peer **many = e->announcer_count > FIB_FEW ? e->announcers.many : NULL, **v = many ? many : e->announcers.few;
+	uint32_t kept = 0;
 
 	if (e->peer == peer && e->action == FIB_PEER) {
 		e->action = FIB_NONE;
 		e->peer = NULL;
 	}
-	for (size_t i = 0; i < e->announcer_count; i++)
-		if (e->announcers[i] != peer)
-			e->announcers[kept++] = e->announcers[i];
+	for (uint32_t i = 0; i < e->announcer_count; i++)
+		if (v[i] != peer)
+			v[kept++] = v[i];
 	e->announcer_count = kept;
+	if (many && kept <= FIB_FEW) {
+		memcpy(e->announcers.few, many, kept * sizeof(struct lane_peer *));
+		free(many);
+	}
 	return e->action != FIB_NONE || kept;
 }
 
@@ -209,6 +224,11 @@ struct forgetting {
 	const struct lane_peer *peer;
 	struct fib_dst *voids;
 };
+
+static struct fib_void *void_of(struct fib_dst *d)
+{
+	return (struct fib_void *)(void *)d->entries;
+}
 
 /* The trie must not change during a walk, so what is void afterwards is put in a list. */
 static bool forget_in(void *ctx, const struct ip_prefix *prefix, void *value)
@@ -222,8 +242,7 @@ static bool forget_in(void *ctx, const struct ip_prefix *prefix, void *value)
 		entry_remove(g->f, d, &d->entries[i]);
 	}
 	if (!d->count) {
-		d->entries[0].prefix.dst = *prefix;	/* there is room for one at least */
-		d->next_void = g->voids;
+		*void_of(d) = (struct fib_void){ .next = g->voids, .dst = *prefix };
 		g->voids = d;
 	}
 	return true;
@@ -237,8 +256,8 @@ void fib_forget_peer(struct fib *f, const struct lane_peer *peer)
 	while (g.voids) {
 		struct fib_dst *d = g.voids;
 
-		g.voids = d->next_void;
-		lpm_remove(&f->destinations, &d->entries[0].prefix.dst);
+		g.voids = void_of(d)->next;
+		lpm_remove(&f->destinations, &void_of(d)->dst);
 		free(d);
 	}
 }
@@ -267,7 +286,7 @@ static const struct fib_entry *for_source(const struct fib_dst *d, uint8_t famil
 
 	while (i < d->count) {
 		const struct fib_entry *e = &d->entries[i];
-		struct ip_prefix key = { .addr.family = family, .len = e->prefix.src.len };
+		struct ip_prefix key = { .addr.family = family, .len = e->src.len };
 
 		if (key.len) {
 			memcpy(key.addr.bytes, src, ip_family_bytes(family));
@@ -313,8 +332,10 @@ const struct fib_entry *fib_origin(const struct fib *f, uint8_t family, const ui
 
 bool fib_announces(const struct fib_entry *e, const struct lane_peer *peer)
 {
-	for (size_t i = 0; i < e->announcer_count; i++)
-		if (e->announcers[i] == peer)
+	struct lane_peer *const *v = fib_announcers(e);
+
+	for (uint32_t i = 0; i < e->announcer_count; i++)
+		if (v[i] == peer)
 			return true;
 	return false;
 }

@@ -25,13 +25,25 @@ enum fib_action {
 	FIB_UNREACHABLE,	/* held: not to follow a shorter prefix */
 };
 
+enum { FIB_FEW = 2 };
+
 struct fib_entry {
-	struct prefix_pair prefix;
-	enum fib_action action;
 	struct lane_peer *peer;			/* FIB_PEER */
-	struct lane_peer **announcers;		/* whose packets may have sources in it */
-	size_t announcer_count;
+	union {					/* fib_announcers() */
+		struct lane_peer *few[FIB_FEW];
+		struct lane_peer **many;
+	} announcers;
+	uint32_t announcer_count;
+	uint8_t action;				/* enum fib_action */
+	uint8_t dst_len;
+	struct ip_prefix src;
 };
+
+/* Whose packets may have sources in it. */
+static inline struct lane_peer *const *fib_announcers(const struct fib_entry *e)
+{
+	return e->announcer_count > FIB_FEW ? e->announcers.many : e->announcers.few;
+}
 
 struct fib {
 	struct lpm destinations;		/* the implementation's; all zero is an empty table */

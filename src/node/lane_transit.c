@@ -33,12 +33,12 @@ enum lane_way lane_way(const struct lane *l, const struct ip_view *v, struct lan
 	const struct fib_entry *e = l->fib->count ? fib_lookup(l->fib, v->family, v->src, v->dst) : NULL;
 
 	*to = NULL;
-	if (!e || (p && *len >= e->prefix.dst.len)) {
+	if (!e || (p && *len >= e->dst_len)) {
 		*to = p;
 		return p ? LANE_WAY_PEER : LANE_WAY_NONE;
 	}
-	*len = e->prefix.dst.len;
-	switch (e->action) {
+	*len = e->dst_len;
+	switch ((enum fib_action)e->action) {
 	case FIB_PEER:
 		*to = e->peer;
 		return LANE_WAY_PEER;
@@ -93,7 +93,7 @@ static bool may_have_source(const struct lane *l, const struct lane_peer *p, con
 	if (owner == p || is_dummys_error(p, v))
 		return true;
 	e = l->fib->count ? fib_origin(l->fib, v->family, v->src, v->dst) : NULL;
-	if (!e || (owner && len > e->prefix.dst.len))
+	if (!e || (owner && len > e->dst_len))
 		return false;
 	return fib_announces(e, p);
 }

@@ -16,7 +16,11 @@
 #include "base/hash.h"
 #include "base/instant.h"
 
-enum { RIB_BUCKETS_MIN = 64 };
+enum {
+	RIB_BUCKETS_MIN = 64,
+	RIB_CHAIN = 2,			/* entries a bucket */
+	RIB_ANNOUNCERS_MAX = UINT16_MAX,
+};
 
 static size_t bucket_of(const struct rib *r, const struct prefix_pair *p)
 {
@@ -43,13 +47,13 @@ void rib_done(struct rib *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* Twice the buckets when there are as many entries; without memory the chains get longer. */
+/* Twice the buckets when chains get long; without memory they get longer. */
 static bool grow(struct rib *r)
 {
 	size_t count = r->bucket_count ? 2 * r->bucket_count : RIB_BUCKETS_MIN, old_count = r->bucket_count;
 	struct rib_entry **buckets, **old = r->buckets;
 
-	if (r->count < r->bucket_count)
+	if (r->count < RIB_CHAIN * r->bucket_count)
 		return true;
 	buckets = calloc(count, sizeof(struct rib_entry *));
 	if (!buckets)
@@ -155,14 +159,18 @@ static struct rib_announcer *announcer_of(const struct rib_entry *e, const struc
 static bool announcer_add(struct rib_entry *e, struct lane_peer *peer)
 {
 	struct rib_announcer *list;
-	uint32_t size = e->announcer_size ? 2 * e->announcer_size : 1;
+	size_t size = e->announcer_size ? 2 * (size_t)e->announcer_size : 1;
 
+	if (size > RIB_ANNOUNCERS_MAX)
+		size = RIB_ANNOUNCERS_MAX;
 	if (e->announcer_count == e->announcer_size) {
+		if (e->announcer_size == size)
+			return false;
 		list = realloc(e->announcers, size * sizeof(*list));
 		if (!list)
 			return false;
 		e->announcers = list;
-		e->announcer_size = size;
+		e->announcer_size = (uint16_t)size;
 	}
 	e->announcers[e->announcer_count++] = (struct rib_announcer){ .peer = peer, .until_us = NEVER_US };
 	return true;
@@ -171,7 +179,7 @@ static bool announcer_add(struct rib_entry *e, struct lane_peer *peer)
 /* Take out announcers that ended before 'now_us', or that are 'peer'. Whether there were any. */
 static bool prune(struct rib *r, struct rib_entry *e, int64_t now_us, const struct lane_peer *peer)
 {
-	uint32_t kept = 0, before = e->announcer_count;
+	uint16_t kept = 0, before = e->announcer_count;
 
 	for (uint32_t i = 0; i < before; i++) {
 		const struct rib_announcer *a = &e->announcers[i];

@@ -28,17 +28,17 @@ struct rib_announcer {
 };
 
 struct rib_entry {
-	struct prefix_pair prefix;
-	enum fib_action action;
+	struct rib_entry *next, *fib_next, *kernel_next;
 	struct lane_peer *peer;		/* FIB_PEER */
-	enum node_route_kind kind;	/* the kernel's view */
+	struct rib_announcer *announcers;
+	uint16_t announcer_count, announcer_size;
 	uint32_t ifindex;
 	struct ip_addr gateway;
-	struct rib_announcer *announcers;
-	uint32_t announcer_count, announcer_size;
-	bool for_fib, for_kernel;	/* on the lists below */
-	bool in_kernel;			/* the kernel was told of a route */
-	struct rib_entry *next, *fib_next, *kernel_next;
+	uint8_t action;			/* enum fib_action */
+	uint8_t kind;			/* enum node_route_kind: the kernel's view */
+	bool for_fib : 1, for_kernel : 1;	/* on the lists below */
+	bool in_kernel : 1;		/* the kernel was told of a route */
+	struct prefix_pair prefix;
 };
 
 struct rib {
@@ -51,7 +51,7 @@ struct rib {
 
 void rib_done(struct rib *r);
 
-/* The entry of a pair, made if need be. NULL: no memory. */
+/* The entry of a pair, made if need be. NULL: no memory. (There may be a hundred thousand.) */
 struct rib_entry *rib_get(struct rib *r, const struct prefix_pair *p);
 struct rib_entry *rib_find(const struct rib *r, const struct prefix_pair *p);
 

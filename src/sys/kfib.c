@@ -26,22 +26,79 @@
 enum {
 	ENTRIES_MAX = 1 << 17,		/* more than Babel has prefixes */
 	BUCKETS_FIRST = 64,
+	CHAIN = 2,			/* entries a bucket, on average */
 };
 
 /* --- entries --- */
 
-static struct kfib_entry **slot_of(const struct kfib *k, const struct prefix_pair *p)
-{
-	struct kfib_entry **at = &k->buckets[hash_bytes(k->hash_key, p, sizeof(*p)) & (k->bucket_count - 1)];
+static const struct kfib_rest no_rest;
 
-	while (*at && memcmp(&(*at)->want.prefix, p, sizeof(*p)))
-		at = &(*at)->next;
-	return at;
+static const struct kfib_rest *rest_of(const struct kfib_entry *e)
+{
+	return e->rest ? e->rest : &no_rest;
+}
+
+/* A source of no length has its destination's family. */
+struct prefix_pair kfib_pair(const struct kfib_entry *e)
+{
+	struct prefix_pair pair = prefix_pair_any(&e->dst);
+
+	if (rest_of(e)->src.len)
+		pair.src = e->rest->src;
+	return pair;
+}
+
+struct node_route kfib_route(const struct kfib_entry *e)
+{
+	const struct kfib_rest *rest = rest_of(e);
+
+	return (struct node_route){
+		.prefix = kfib_pair(e), .kind = (enum node_route_kind)e->kind, .ifindex = rest->ifindex, .gateway = rest->gateway,
+	};
+}
+
+static bool is_for(const struct kfib_entry *e, const struct prefix_pair *p)
+{
+	const struct ip_prefix *src = &rest_of(e)->src;
+
+	return ip_prefix_equal(&e->dst, &p->dst) && src->len == p->src.len && (!src->len || ip_prefix_equal(src, &p->src));
+}
+
+/* All but the prefix. False: no memory, and it is as it was. */
+static bool set_want(struct kfib_entry *e, const struct node_route *r)
+{
+	if (!e->rest && (r->prefix.src.len || r->ifindex || r->gateway.family != IP_NONE)) {
+		e->rest = malloc(sizeof(*e->rest));
+		if (!e->rest)
+			return false;
+	}
+	if (e->rest)
+		*e->rest = (struct kfib_rest){ .src = r->prefix.src, .gateway = r->gateway, .ifindex = r->ifindex };
+	e->kind = (uint8_t)r->kind;
+	return true;
+}
+
+static struct kfib_entry **bucket_of(const struct kfib *k, const struct prefix_pair *p)
+{
+	return &k->buckets[hash_bytes(k->hash_key, p, sizeof(*p)) & (k->bucket_count - 1)];
 }
 
 struct kfib_entry *kfib_find(const struct kfib *k, const struct prefix_pair *p)
 {
-	return k->bucket_count ? *slot_of(k, p) : NULL;
+	struct kfib_entry *e = k->bucket_count ? *bucket_of(k, p) : NULL;
+
+	while (e && !is_for(e, p))
+		e = e->next;
+	return e;
+}
+
+static void put(struct kfib *k, struct kfib_entry *e)
+{
+	const struct prefix_pair pair = kfib_pair(e);
+	struct kfib_entry **at = bucket_of(k, &pair);
+
+	e->next = *at;
+	*at = e;
 }
 
 /* When it cannot grow it gets slower; the first buckets must be had. */
@@ -59,35 +116,47 @@ static bool grow(struct kfib *k)
 		struct kfib_entry *next;
 
 		for (struct kfib_entry *e = old[i]; e; e = next) {
-			struct kfib_entry **at = slot_of(k, &e->want.prefix);
-
 			next = e->next;
-			e->next = NULL;
-			*at = e;
+			put(k, e);
 		}
 	}
 	free(old);
 	return true;
 }
 
+static void free_entry(struct kfib_entry *e)
+{
+	free(e->rest);
+	free(e);
+}
+
 static struct kfib_entry *insert(struct kfib *k, const struct node_route *r)
 {
 	struct kfib_entry *e;
 
-	if (k->count == ENTRIES_MAX || (k->count >= k->bucket_count && !grow(k)))
+	if (k->count == ENTRIES_MAX || (k->count >= CHAIN * k->bucket_count && !grow(k)))
 		return NULL;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return NULL;
-	e->want = *r;
-	*slot_of(k, &r->prefix) = e;
+	e->dst = r->prefix.dst;
+	if (!set_want(e, r)) {
+		free(e);
+		return NULL;
+	}
+	put(k, e);
 	k->count++;
 	return e;
 }
 
 static void unlink_entry(struct kfib *k, struct kfib_entry *e)
 {
-	*slot_of(k, &e->want.prefix) = e->next;
+	const struct prefix_pair pair = kfib_pair(e);
+	struct kfib_entry **at = bucket_of(k, &pair);
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
 	k->count--;
 }
 
@@ -121,7 +190,7 @@ static uint32_t place_of(const struct kfib *k, const struct node_route *r)
 /* Count default routes of the mark's, and tell of the first and the last. */
 static void set_by_mark(struct kfib *k, struct kfib_entry *e, bool by_mark)
 {
-	uint8_t family = e->want.prefix.dst.addr.family;
+	uint8_t family = e->dst.addr.family;
 	size_t *count = &k->defaults[family == IP_V6];
 
 	if (e->by_mark == by_mark)
@@ -142,33 +211,36 @@ static void set_missing(struct kfib *k, struct kfib_entry *e, bool missing)
 /* Put the entry's route where it belongs, then take it from where it was. */
 static void place(struct kfib *k, struct kfib_entry *e)
 {
-	uint32_t table = place_of(k, &e->want), old = e->table;
-	int err = table ? kfib_put(k->nl, table, k->priority, k->o.tun, &e->want) : 0;
+	const struct node_route want = kfib_route(e);
+	uint32_t table = place_of(k, &want), old = e->table;
+	int err = table ? kfib_put(k->nl, table, k->priority, k->o.tun, &want) : 0;
 
 	if (err)
-		kfib_tell_missing(k, &e->want.prefix, err);
+		kfib_tell_missing(k, &want.prefix, err);
 	set_missing(k, e, err || (!table && k->o.mode != TABLE_OFF));
 	e->table = err ? 0 : table;
 	/* Also one that could not be put in: the old way is not the way any more. */
 	if (old && old != e->table)
-		kfib_delete(k->nl, old, k->priority, &e->want.prefix);
-	set_by_mark(k, e, e->table && is_by_mark(k, &e->want));
+		kfib_delete(k->nl, old, k->priority, &want.prefix);
+	set_by_mark(k, e, e->table && is_by_mark(k, &want));
 }
 
 static void remove_entry(struct kfib *k, struct kfib_entry *e)
 {
+	const struct prefix_pair pair = kfib_pair(e);
+
 	unlink_entry(k, e);
-	if (kfib_is_sourced(&e->want.prefix)) {
+	if (kfib_is_sourced(&pair)) {
 		kfib_source_remove(k, e);
 	} else {
 		if (e->table)
-			kfib_delete(k->nl, e->table, k->priority, &e->want.prefix);
+			kfib_delete(k->nl, e->table, k->priority, &pair);
 		set_by_mark(k, e, false);
-		if (e->want.prefix.dst.addr.family == IP_V4)
-			kfib_source_update(k, &e->want.prefix.dst, &e->want.prefix.src);
+		if (pair.dst.addr.family == IP_V4)
+			kfib_source_update(k, &pair.dst, &pair.src);
 	}
 	set_missing(k, e, false);
-	free(e);
+	free_entry(e);
 }
 
 void kfib_set(struct kfib *k, const struct node_route *r)
@@ -183,13 +255,12 @@ void kfib_set(struct kfib *k, const struct node_route *r)
 	}
 	if (fresh)
 		e = insert(k, r);
-	if (!e) {
+	if (!e || !set_want(e, r)) {
 		if (!k->told_full)
 			log_warning(&k->log, "too many routes, or no memory for them: some are not installed");
 		k->told_full = true;
 		return;
 	}
-	e->want = *r;
 	if (!kfib_is_sourced(&r->prefix)) {
 		place(k, e);
 		if (r->prefix.dst.addr.family == IP_V4)
@@ -230,7 +301,7 @@ void kfib_free(struct kfib *k)
 	for (size_t i = 0; i < k->bucket_count; i++)
 		for (struct kfib_entry *e = k->buckets[i]; e; e = next) {
 			next = e->next;
-			free(e);
+			free_entry(e);
 		}
 	free(k->buckets);
 	k->nl->priority = 0;
@@ -247,7 +318,9 @@ void kfib_configure(struct kfib *k, const struct kfib_options *o)
 	kfib_source_configure(k);
 	for (size_t i = 0; i < k->bucket_count; i++)
 		for (struct kfib_entry *e = k->buckets[i]; e; e = e->next) {
-			if (!kfib_is_sourced(&e->want.prefix))
+			const struct prefix_pair pair = kfib_pair(e);
+
+			if (!kfib_is_sourced(&pair))
 				place(k, e);
 			else if (sources)
 				kfib_source_add(k, e);
@@ -282,10 +355,13 @@ int kfib_sync(struct kfib *k, bool keep_strays)
 	if (err)
 		return err;
 	for (size_t i = 0; i < k->bucket_count; i++)
-		for (struct kfib_entry *e = k->buckets[i]; e; e = e->next)
-			if (!kfib_is_sourced(&e->want.prefix) && k->o.mode != TABLE_OFF &&
-			    (!e->table || !kfib_presents_have(&present, e->table, &e->want.prefix)))
+		for (struct kfib_entry *e = k->buckets[i]; e; e = e->next) {
+			const struct prefix_pair pair = kfib_pair(e);
+
+			if (!kfib_is_sourced(&pair) && k->o.mode != TABLE_OFF &&
+			    (!e->table || !kfib_presents_have(&present, e->table, &pair)))
 				place(k, e);
+		}
 	kfib_source_restore(k, &present);
 	for (size_t i = 0; i < present.count; i++) {
 		const struct kfib_present *p = &present.v[i];

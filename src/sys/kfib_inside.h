@@ -10,15 +10,26 @@
  * kfib_request.c (what is said to the kernel), and by nobody else.
  */
 
+/* What most routes do not have: a source, and a way over another interface than ours. */
+struct kfib_rest {
+	struct ip_prefix src;
+	struct ip_addr gateway;
+	uint32_t ifindex;
+};
+
 /* A route that shall be there. */
 struct kfib_entry {
 	struct kfib_entry *next;	/* of its bucket */
-	struct node_route want;
+	struct kfib_rest *rest;		/* NULL: nothing of it */
 	uint32_t table;			/* where it is in the kernel; 0: nowhere, or in tables of sources */
-	bool refused;			/* no table for its source */
-	bool missing;			/* the kernel refused it */
-	bool by_mark;			/* a default route in the table of the mark */
+	struct ip_prefix dst;
+	uint8_t kind;			/* enum node_route_kind */
+	bool refused : 1;		/* no table for its source */
+	bool missing : 1;		/* the kernel refused it */
+	bool by_mark : 1;		/* a default route in the table of the mark */
 };
+
+_Static_assert(sizeof(struct kfib_entry) <= 48, "there may be a hundred thousand");
 
 /* A source prefix of IPv4 with a table of its own: what all packets from there need to know. */
 struct kfib_source {
@@ -48,6 +59,8 @@ struct kfib {
 };
 
 /* kfib.c */
+struct node_route kfib_route(const struct kfib_entry *e);	/* what shall be there */
+struct prefix_pair kfib_pair(const struct kfib_entry *e);
 struct kfib_entry *kfib_find(const struct kfib *k, const struct prefix_pair *p);
 void kfib_tell_missing(struct kfib *k, const struct prefix_pair *p, int err);
 

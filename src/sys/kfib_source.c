@@ -43,7 +43,7 @@ static const struct kfib_entry *longest_specific(const struct kfib *k, const str
 		const struct kfib_entry *e;
 
 		if (other->src.addr.family == IP_NONE || !ip_prefix_contains(&other->src, &s->src) ||
-		    (best && best->want.prefix.src.len > other->src.len))
+		    (best && best->rest->src.len > other->src.len))
 			continue;
 		e = kfib_find(k, &pair);
 		if (e && !e->refused)
@@ -78,7 +78,7 @@ static void set_one(struct kfib *k, const struct kfib_source *s, const struct ip
 	int err;
 
 	if (w.entry) {
-		struct node_route r = w.entry->want;
+		struct node_route r = kfib_route(w.entry);
 
 		r.prefix = any;
 		err = kfib_put(k->nl, s->table, k->priority, k->o.tun, &r);
@@ -90,8 +90,11 @@ static void set_one(struct kfib *k, const struct kfib_source *s, const struct ip
 	/* What cannot be put in must not leave the old behind, which leads elsewhere. */
 	if (err || (!w.entry && !w.route))
 		kfib_delete(k->nl, s->table, k->priority, &any);
-	if (err && w.entry)
-		kfib_tell_missing(k, &w.entry->want.prefix, err);
+	if (err && w.entry) {
+		const struct prefix_pair pair = kfib_pair(w.entry);
+
+		kfib_tell_missing(k, &pair, err);
+	}
 }
 
 void kfib_source_update(struct kfib *k, const struct ip_prefix *dst, const struct ip_prefix *src)
@@ -115,8 +118,8 @@ static void each_destination(struct kfib *k, void (*visit)(struct kfib *k, const
 	}
 	for (size_t i = 0; i < k->bucket_count; i++)
 		for (const struct kfib_entry *e = k->buckets[i]; e; e = e->next)
-			if (e->want.prefix.dst.addr.family == IP_V4)
-				visit(k, &e->want.prefix.dst, ctx);
+			if (e->dst.addr.family == IP_V4)
+				visit(k, &e->dst, ctx);
 }
 
 static void set_destination(struct kfib *k, const struct ip_prefix *dst, const void *ctx)
@@ -201,27 +204,28 @@ static struct kfib_source *source_new(struct kfib *k, const struct ip_prefix *sr
 
 static void refuse(struct kfib *k, struct kfib_entry *e)
 {
+	const struct prefix_pair pair = kfib_pair(e);
 	char text[PAIR_TEXT_MAX];
 
 	e->refused = true;
 	k->refused++;
 	if (k->o.mode == TABLE_NUMBER && !k->told_table)
 		log_warning(&k->log, "route %s: with Table = NUMBER routes of IPv4 for some sources are not installed",
-			    prefix_pair_format(&e->want.prefix, text));
+			    prefix_pair_format(&pair, text));
 	else if (k->o.mode == TABLE_AUTO && !k->told_refused)
 		log_warning(&k->log, "route %s: more than %d source prefixes of IPv4; not installed, nor are others like it",
-			    prefix_pair_format(&e->want.prefix, text), KFIB_SOURCES_MAX);
+			    prefix_pair_format(&pair, text), KFIB_SOURCES_MAX);
 	k->told_table |= k->o.mode == TABLE_NUMBER;
 	k->told_refused |= k->o.mode == TABLE_AUTO;
 }
 
 void kfib_source_add(struct kfib *k, struct kfib_entry *e)
 {
-	struct kfib_source *s = source_of(k, &e->want.prefix.src);
+	struct kfib_source *s = source_of(k, &e->rest->src);
 	bool fresh = !s;
 
 	if (!s && k->o.mode == TABLE_AUTO)
-		s = source_new(k, &e->want.prefix.src);
+		s = source_new(k, &e->rest->src);
 	if (!s) {
 		if (!e->refused)
 			refuse(k, e);
@@ -233,7 +237,7 @@ void kfib_source_add(struct kfib *k, struct kfib_entry *e)
 	if (fresh)
 		build(k, s);
 	/* Longer sources have it, too, unless they know better. */
-	kfib_source_update(k, &e->want.prefix.dst, &e->want.prefix.src);
+	kfib_source_update(k, &e->dst, &e->rest->src);
 }
 
 /* A table is free: for the source of any that waits for one. */
@@ -247,7 +251,7 @@ static void retry_refused(struct kfib *k)
 
 void kfib_source_remove(struct kfib *k, struct kfib_entry *e)
 {
-	struct kfib_source *s = source_of(k, &e->want.prefix.src);
+	struct kfib_source *s = source_of(k, &e->rest->src);
 
 	if (e->refused) {
 		k->refused--;
@@ -258,7 +262,7 @@ void kfib_source_remove(struct kfib *k, struct kfib_entry *e)
 	s->routes--;
 	if (!s->routes)
 		drop(k, s);
-	kfib_source_update(k, &e->want.prefix.dst, &e->want.prefix.src);
+	kfib_source_update(k, &e->dst, &e->rest->src);
 	if (k->refused && k->o.mode == TABLE_AUTO)
 		retry_refused(k);
 }

@@ -180,7 +180,7 @@ static void a_route_waits_for_the_distance(void **state)
 	hear_retraction(0, P);
 	pass(180 * US_PER_S - 1);
 	assert_int_equal(via(P), -1);
-	pass(1);
+	pass(1 + US_PER_MS);
 	assert_int_equal(via(P), 1);
 }
 

@@ -35,7 +35,7 @@ static bool accepted(struct rib *r, struct fib *f, const struct prefix_pair *p, 
 		;
 	e = fib_exact(f, p);
 	for (size_t i = 0; e && i < e->announcer_count; i++)
-		if (e->announcers[i] == peer)
+		if (fib_announcers(e)[i] == peer)
 			return true;
 	return false;
 }
