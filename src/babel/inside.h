@@ -6,6 +6,7 @@
 #include "babel/hello.h"
 #include "babel/mac.h"
 #include "babel/rtt.h"
+#include "base/slab.h"
 #include "base/timers.h"
 
 /*
@@ -127,6 +128,7 @@ struct babel {
 	uint8_t hash_key[16];
 	struct babel_prefix **buckets;
 	size_t bucket_count, prefix_count, route_count, source_count, request_count;
+	struct slab prefix_slab, route_slab, source_slab;
 	struct babel_timer source_timer;	/* when sources are looked at next */
 	uint64_t told_version;			/* grows with every change of what announce_all() says */
 	size_t reachable_count;			/* neighbours with a finite cost */

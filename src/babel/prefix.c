@@ -71,7 +71,7 @@ static struct babel_prefix *make(struct babel *b, const struct prefix_pair *pair
 		grow(b);
 	if (!b->bucket_count || !babel_timers_want(b, 1))
 		return NULL;
-	p = calloc(1, sizeof(*p));
+	p = slab_take(&b->prefix_slab, sizeof(*p));
 	if (!p) {
 		babel_timers_want(b, -1);
 		return NULL;
@@ -139,7 +139,7 @@ static void destroy(struct babel *b, struct babel_prefix *p)
 	babel_timer_unset(b, &p->timer);
 	babel_timers_want(b, -1);
 	b->prefix_count--;
-	free(p);
+	slab_give(&b->prefix_slab, p);
 }
 
 void prefix_release(struct babel *b, struct babel_prefix *p)

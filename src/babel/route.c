@@ -10,8 +10,6 @@
  *
  * Between routes_update() and select.c the order is: store, select, ask, and see who waited for this.
  */
-#include <stdlib.h>
-
 #include "babel/filter.h"
 #include "babel/table.h"
 #include "base/container.h"
@@ -150,7 +148,7 @@ static struct babel_route *make(struct babel *b, struct babel_prefix *p, struct 
 	struct babel_route *r = NULL;
 
 	if (has_room(b, n) && babel_timers_want(b, 1)) {
-		r = calloc(1, sizeof(*r));
+		r = slab_take(&b->route_slab, sizeof(*r));
 		if (!r)
 			babel_timers_want(b, -1);
 	}
@@ -185,7 +183,7 @@ static void destroy(struct babel *b, struct babel_route *r)
 	b->route_count--;
 	babel_timer_unset(b, &r->timer);
 	babel_timers_want(b, -1);
-	free(r);
+	slab_give(&b->route_slab, r);
 }
 
 void routes_free(struct babel *b, struct babel_prefix *p)

@@ -7,8 +7,6 @@
  * It is forgotten BABEL_SOURCE_US after it was last announced; one that we are still announcing is not, however rarely that is. One timer is
  * for all: it comes when the first of them is due, or a few seconds later with those that are due then. When there is no room for one the route is announced as lost: what cannot be remembered must not be said.
  */
-#include <stdlib.h>
-
 #include "babel/table.h"
 
 #define SWEEP_US (5 * US_PER_S)			/* between two looks at all of them */
@@ -55,7 +53,7 @@ static struct babel_source *make(struct babel *b, struct babel_prefix *p, const 
 	struct babel_source *s = NULL;
 
 	if (p->source_count < BABEL_SOURCES_PREFIX && b->source_count < BABEL_SOURCES_MAX && (b->source_count || babel_timers_want(b, 1))) {
-		s = calloc(1, sizeof(*s));
+		s = slab_take(&b->source_slab, sizeof(*s));
 		if (!s && !b->source_count)
 			babel_timers_want(b, -1);
 	}
@@ -102,7 +100,7 @@ static void destroy(struct babel *b, struct babel_prefix *p, struct babel_source
 
 	*at = s->next;
 	p->source_count--;
-	free(s);
+	slab_give(&b->source_slab, s);
 	if (--b->source_count)
 		return;
 	babel_timer_unset(b, &b->source_timer);

@@ -27,10 +27,10 @@ static size_t bucket_of(const struct rib *r, const struct prefix_pair *p)
 	return (size_t)hash_bytes(r->key, p, sizeof(*p)) & (r->bucket_count - 1);
 }
 
-static void entry_free(struct rib_entry *e)
+static void entry_free(struct rib *r, struct rib_entry *e)
 {
 	free(e->announcers);
-	free(e);
+	slab_give(&r->entries, e);
 }
 
 void rib_done(struct rib *r)
@@ -40,7 +40,7 @@ void rib_done(struct rib *r)
 			struct rib_entry *e = r->buckets[i];
 
 			r->buckets[i] = e->next;
-			entry_free(e);
+			entry_free(r, e);
 		}
 	}
 	free(r->buckets);
@@ -90,7 +90,7 @@ struct rib_entry *rib_get(struct rib *r, const struct prefix_pair *p)
 
 	if (e || !grow(r))
 		return e;
-	e = calloc(1, sizeof(*e));
+	e = slab_take(&r->entries, sizeof(*e));
 	if (!e)
 		return NULL;
 	e->prefix = *p;
@@ -113,7 +113,7 @@ static void drop_empty(struct rib *r, struct rib_entry *e)
 		at = &(*at)->next;
 	*at = e->next;
 	r->count--;
-	entry_free(e);
+	entry_free(r, e);
 }
 
 static void for_fib(struct rib *r, struct rib_entry *e)

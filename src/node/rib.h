@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/slab.h"
 #include "node/fib.h"
 #include "node/routing.h"
 
@@ -45,6 +46,7 @@ struct rib {
 	uint8_t key[16];		/* of the hash; random */
 	struct rib_entry **buckets;
 	size_t bucket_count, count;
+	struct slab entries;
 	struct rib_entry *fib_first, *fib_last, *kernel_first, *kernel_last;
 	size_t lingering;		/* about how many announcers are not NEVER_US; 0 only if none is */
 };

@@ -124,10 +124,10 @@ static bool grow(struct kfib *k)
 	return true;
 }
 
-static void free_entry(struct kfib_entry *e)
+static void free_entry(struct kfib *k, struct kfib_entry *e)
 {
 	free(e->rest);
-	free(e);
+	slab_give(&k->entries, e);
 }
 
 static struct kfib_entry *insert(struct kfib *k, const struct node_route *r)
@@ -136,12 +136,12 @@ static struct kfib_entry *insert(struct kfib *k, const struct node_route *r)
 
 	if (k->count == ENTRIES_MAX || (k->count >= CHAIN * k->bucket_count && !grow(k)))
 		return NULL;
-	e = calloc(1, sizeof(*e));
+	e = slab_take(&k->entries, sizeof(*e));
 	if (!e)
 		return NULL;
 	e->dst = r->prefix.dst;
 	if (!set_want(e, r)) {
-		free(e);
+		free_entry(k, e);
 		return NULL;
 	}
 	put(k, e);
@@ -240,7 +240,7 @@ static void remove_entry(struct kfib *k, struct kfib_entry *e)
 			kfib_source_update(k, &pair.dst, &pair.src);
 	}
 	set_missing(k, e, false);
-	free_entry(e);
+	free_entry(k, e);
 }
 
 void kfib_set(struct kfib *k, const struct node_route *r)
@@ -301,7 +301,7 @@ void kfib_free(struct kfib *k)
 	for (size_t i = 0; i < k->bucket_count; i++)
 		for (struct kfib_entry *e = k->buckets[i]; e; e = next) {
 			next = e->next;
-			free_entry(e);
+			free_entry(k, e);
 		}
 	free(k->buckets);
 	k->nl->priority = 0;

@@ -2,6 +2,7 @@
 #ifndef MESHD_SYS_KFIB_INSIDE_H
 #define MESHD_SYS_KFIB_INSIDE_H
 
+#include "base/slab.h"
 #include "sys/kfib.h"
 #include "sys/kroutes.h"
 
@@ -49,6 +50,7 @@ struct kfib {
 	uint8_t hash_key[16];
 	struct kfib_entry **buckets;
 	size_t bucket_count;		/* a power of two, or 0 */
+	struct slab entries;
 	size_t count, missing, refused;
 	size_t defaults[2];		/* entries 'by_mark', IPv4 and IPv6 */
 	struct kfib_source sources[KFIB_SOURCES_MAX];
