@@ -265,6 +265,23 @@ static bool make_records(const struct init *i, const uint8_t seed[SIGN_SEED_LEN]
 	return ok;
 }
 
+/* What the record would say is good: seen before anything is written, with keys of no consequence. */
+static bool check_record(const struct init *i)
+{
+	uint8_t seed[SIGN_SEED_LEN], private_key[KEY_LEN], mesh[SIGN_KEY_LEN];
+	struct rng rng = system_rng();
+	struct store *s;
+	bool ok;
+
+	rng_fill(&rng, seed, SIGN_SEED_LEN);
+	key_generate(&rng, private_key);
+	sign_public(mesh, seed);
+	s = store_new(mesh);
+	ok = s && make_store(i, seed, private_key, s);
+	store_free(s);
+	return ok;
+}
+
 static void say_next(const struct init *i)
 {
 	printf("Made the mesh %s and its first node, %s: %s.conf, %s.mesh and %s.mesh-key in /etc/meshd.\n", i->mesh_name, i->node.name, i->name,
@@ -278,7 +295,7 @@ static int make(struct init *i)
 	uint8_t seed[SIGN_SEED_LEN], private_key[KEY_LEN];
 	bool ok;
 
-	if (!complete(i) || !check_files(i))
+	if (!complete(i) || !check_files(i) || !check_record(i))
 		return CLI_FAILED;
 	ok = make_secret(i, MESH_FILE_SECRET, seed) && make_config(i, private_key) && make_records(i, seed, private_key) &&
 	     mesh_file_rename(i->name, MESH_FILE_INIT, MESH_FILE_CONF);

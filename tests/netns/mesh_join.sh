@@ -45,7 +45,9 @@ has_standing() { [[ $(standing "$1" "$2" "$3") == "$4" ]]; }
 conf_key() { sed -n 's/^PrivateKey = //p' "/etc/meshd/$1"; }
 files_sum() { find /etc/meshd -type f -exec sha256sum {} + | sort; }
 
-# ---- A mesh, and what init does not do twice.
+# ---- A mesh, and what init does not do twice, or by halves.
+refused "init with an address nobody can have" 'not one that a node can have' a init wa --addr ff02::1
+is "  has written nothing" "$(ls /etc/meshd)" ""
 out=$(m a init wa --mesh-name lab --node alpha --addr 10.7.0.1)
 is "init succeeds" "$?" 0
 is "  and says what to do next in three lines" "$(wc -l <<<"$out")" 3
