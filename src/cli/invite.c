@@ -316,7 +316,7 @@ static int sign_request(const struct invite *v)
 		ok = cli_fail("%s: is empty", v->request) == CLI_DONE;
 	ok = ok && ask(v, &q, &out) && give(v, &out);
 	if (ok)
-		fprintf(stderr, "This is for the machine that asked. There: meshd join FILE\n");
+		fprintf(stderr, "This is for the machine that asked. There: meshd join FILE, and the name that it asked under\n");
 	text_done(&request);
 	text_done(&out);
 	return ok ? CLI_DONE : CLI_FAILED;

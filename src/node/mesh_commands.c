@@ -299,6 +299,8 @@ static bool invite(struct node *n, const struct mesh_invite *v, struct instant n
 	const char *reason = "";
 	bool good;
 
+	if (!n->mesh->own_good)
+		return refuse(why, "this node is not in good standing itself (see meshd mesh): nobody could join by way of it");
 	if (n->mesh->issued_count == MESH_ISSUED_MAX)
 		return refuse(why, "too many invitations are open");
 	if (v->replaces && !replaced(n, v, now, i.replaced, why))

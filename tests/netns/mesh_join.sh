@@ -236,7 +236,9 @@ like "peers have names" "$(m a peers wa)" 'beta +up, backbone'
 out=$(m a revoke wa gamma --reason "lost on a train")
 is "revoke by name" "$?" 0
 like "  warns of what is left to a delegate" "$out" "may sign .* revoke wa --delegate gamma"
-check "  which can be taken as well" m a revoke wa --delegate gamma
+check "  gamma hears of it itself" wait_for 5 has_standing c wc gamma revoked
+refused "  and cannot invite to where it is not" 'not in good standing itself' c invite wc nobody
+check "  its right to sign can be taken as well" m a revoke wa --delegate gamma
 check "  is heard by beta" wait_for 5 has_standing b wb gamma revoked
 check "  and gamma is not reached any more" silent a 10.7.0.3
 refused "who is not there" 'no such node' a revoke wa nobody
