@@ -311,7 +311,7 @@ static int make(struct init *i)
  * Rotation.
  */
 
-/* A run that was killed may have got as far as the records. */
+/* A run that was killed may have got as far as the records; the old key is gone only when they are safe. */
 static bool change_keys(struct mesh_records *r, const uint8_t old[SIGN_SEED_LEN], const uint8_t new[SIGN_SEED_LEN], int64_t overlap_s)
 {
 	uint8_t key[SIGN_KEY_LEN];
@@ -319,7 +319,7 @@ static bool change_keys(struct mesh_records *r, const uint8_t old[SIGN_SEED_LEN]
 
 	sign_public(key, new);
 	if (store_is_mesh_key(r->store, key, mesh_now_s()))
-		return true;
+		return mesh_records_save(r);
 	if (!mint_rotation(r->store, old, new, overlap_s, mesh_now_s(), &why)) {
 		cli_fail("%s: %s", r->name, why);
 		return false;

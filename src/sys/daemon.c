@@ -456,7 +456,22 @@ static bool control_paths(void *ctx, Meshd__Paths *p)
 	return ok;
 }
 
-/* What was given out has to be known after a crash, too: it is written before it is told. */
+/*
+ * What was given out or decided has to be known after a crash, too: it is written before it is told. An invitation is good for as long as we run, whatever
+ * the disk is like.
+ */
+static bool save_mesh(struct daemon *d, const Meshd__Request *q, struct text *why)
+{
+	struct text ignored = { 0 };
+
+	if (q->kind_case == MESHD__REQUEST__KIND_REVOKE || q->kind_case == MESHD__REQUEST__KIND_IMPORT)
+		return mesh_host_save(d->mesh, why);
+	if (q->kind_case == MESHD__REQUEST__KIND_INVITE)
+		mesh_host_save(d->mesh, &ignored);
+	text_done(&ignored);
+	return true;
+}
+
 static bool control_mesh(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why)
 {
 	struct daemon *d = ctx;
@@ -469,7 +484,7 @@ static bool control_mesh(void *ctx, const Meshd__Request *q, Meshd__Response *r,
 		node_open_lanes(d->node);
 	else
 		daemon_effects(d);
-	return ok;
+	return ok && save_mesh(d, q, why);
 }
 
 static void on_uapi_file(struct ev_loop *loop, ev_stat *w, int revents)

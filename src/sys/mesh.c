@@ -2,7 +2,8 @@
 /*
  * A mesh and the host: files, addresses, the LAN.
  *
- *	File			read at the start; written while the node learns, ever more seldom if it goes on and on, when it is gone, and at the end
+ *	File			read at the start; written while the node learns, ever more seldom if it goes on and on, when it is gone, and at the end; at once
+ *				when an operator has it learn something, for what was said to be done must not be lost with a crash
  *	NAME.invitations	in MESHD_STATE_DIR: what we gave out and have to know again after a restart, so it is written at once
  *	HostsFile		names of nodes; ours from the first line on, removed at the end
  *
@@ -130,26 +131,34 @@ static bool is_whole(const struct mesh_host *m, const struct text *t, struct tex
 	return !why->len;
 }
 
-static void write_file(struct mesh_host *m)
+/* 'why': empty, or why it is not there. */
+static void try_file(struct mesh_host *m, struct text *why)
 {
 	uint64_t version = store_version(node_mesh_store(m->o.node));
-	struct text out = { 0 }, why = { 0 };
+	struct text out = { 0 };
 	int error;
 
 	m->file.due = false;
 	m->file.last_us = clock_now().mono_us;
 	if (!node_mesh_file(m->o.node, clock_now(), &out) || out.failed || !out.s)
-		text_add(&why, "out of memory, or it is too long");
-	else if (is_whole(m, &out, &why)) {
+		text_add(why, "out of memory, or it is too long");
+	else if (is_whole(m, &out, why)) {
 		error = file_replace(m->path, out.s, out.len, 0600);
 		if (error)
-			text_add(&why, strerror(-error));
+			text_add(why, strerror(-error));
 	}
-	if (!why.len && !why.failed)
+	if (!why->len && !why->failed)
 		m->version = version;
-	tell(m, &m->file.failed, m->path, "; what is learnt of the mesh is lost at the end", why.len ? why.s : NULL);
-	text_done(&why);
+	tell(m, &m->file.failed, m->path, "; what is learnt of the mesh is lost at the end", why->len ? why->s : NULL);
 	text_done(&out);
+}
+
+static void write_file(struct mesh_host *m)
+{
+	struct text why = { 0 };
+
+	try_file(m, &why);
+	text_done(&why);
 }
 
 /* Whether there is nothing at that path, or a hosts file as we write it. */
@@ -278,12 +287,19 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
 	mesh_host_look(w->data);
 }
 
+static bool is_written(const struct mesh_host *m)
+{
+	return !m->file.failed && m->version == store_version(node_mesh_store(m->o.node)) && !is_gone(m->path);
+}
+
 static void on_file(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct mesh_host *m = w->data;
 
 	(void)loop;
 	(void)revents;
+	if (is_written(m)) /* meanwhile */
+		return;
 	write_file(m);
 	write_again(m, &m->file);
 }
@@ -308,6 +324,22 @@ void mesh_host_effects(struct mesh_host *m, unsigned int effects)
 		write_soon(m, &m->file, write_file);
 	if (effects & NODE_EFFECT_MESH_HOSTS && m->hosts_path)
 		write_soon(m, &m->hosts, write_hosts);
+}
+
+bool mesh_host_save(struct mesh_host *m, struct text *why)
+{
+	struct text reason = { 0 };
+
+	if (!m->on || is_written(m))
+		return true;
+	try_file(m, &reason);
+	if (!ev_is_active(&m->file.timer))
+		write_again(m, &m->file);
+	if (!is_written(m))
+		text_addf(why, "%s: it counts from now on, but is forgotten when meshd ends: %s cannot be written (%s)", m->o.name, m->path,
+			  reason.s ? reason.s : "out of memory");
+	text_done(&reason);
+	return is_written(m);
 }
 
 /*

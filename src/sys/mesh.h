@@ -60,6 +60,9 @@ void mesh_host_effects(struct mesh_host *m, unsigned int effects);
 /* Write the files that somebody has removed. By itself once in MESH_HOST_LOOK_S. */
 void mesh_host_look(struct mesh_host *m);
 
+/* Write File now, if there is anything in the node that is not in it. False, with one line in 'why': it cannot be, and is tried again later. */
+bool mesh_host_save(struct mesh_host *m, struct text *why);
+
 /* The monitor told of these (enum netlink_event). */
 void mesh_host_netlink(struct mesh_host *m, int events);
 

@@ -58,6 +58,38 @@ check "  it is remembered" test -s "$ISSUED"
 is "  by root alone" "$(stat -c %a "$ISSUED")" 600
 m a down wga
 
+# What an operator decides is in the file before it is said to be done.
+standing() { m a mesh wga --json | jq -r --arg n "$1" '.nodes[] | select(.name == $n) | .standing'; }
+m a up wga
+check "a device more" grow phone3
+is "  is in the file at once" "$(nodes)" 4
+check "  and put out" m a revoke wga phone3
+pids=("$(parent_pid wga)" "$(daemon_pid wga)")
+kill -KILL "${pids[@]}"
+wait_for 5 gone "${pids[1]}"
+m a up wga
+is "  is out after a crash right after that" "$(standing phone3)" revoked
+m a down wga
+
+# The disk is full.
+cp -a /etc/meshd "$WORK/meshd"
+mount -t tmpfs -o size=20k,mode=0700 tmpfs /etc/meshd
+cp -a "$WORK/meshd/." /etc/meshd/
+m a up wga
+dd if=/dev/zero of=/etc/meshd/fill bs=1k count=64 2>/dev/null
+m a revoke wga phone2 >"$WORK/out" 2>"$WORK/err"
+one_line "put out while the disk is full" "$?" "$WORK/err" '^meshd: wga: it counts from now on, but is forgotten .* /etc/meshd/wga\.mesh cannot be written \(No space'
+is "  it is out" "$(standing phone2)" revoked
+rm /etc/meshd/fill
+sleep 11 # the pause to the next attempt
+pids=("$(parent_pid wga)" "$(daemon_pid wga)")
+kill -KILL "${pids[@]}"
+wait_for 5 gone "${pids[1]}"
+m a up wga
+is "with room again it is written by itself" "$(standing phone2)" revoked
+m a down wga
+umount /etc/meshd
+
 # A hosts file that is not ours.
 printf '127.0.0.1 localhost\n' >"$HOSTS"
 check "up with a hosts file of somebody else's" m a up wga
