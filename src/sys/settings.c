@@ -21,6 +21,8 @@
 #include "sys/underlay.h"
 #include "sys/worker.h"
 
+enum { IP6_MTU_MIN = 1280 };	/* RFC 8200 section 5 */
+
 static bool listening(const struct daemon *d)
 {
 	return udp_is_open(&d->udp);
@@ -139,13 +141,25 @@ int daemon_set_addresses(struct daemon *d, const struct config *c, struct text *
 	return error;
 }
 
+/* With an MTU below that of IPv6, ours or ip(8)'s, there is no IPv6 on an interface, and no address of it can be set. */
+static void make_room(struct daemon *d)
+{
+	uint32_t mtu;
+	bool up;
+
+	if (!netlink_link_get(&d->netlink, d->tun.ifindex, &mtu, &up) && mtu < IP6_MTU_MIN)
+		netlink_link_set(&d->netlink, d->tun.ifindex, IP6_MTU_MIN, up);
+}
+
 /* Addresses, MTU and routes of 'c'. 0, or negative errno with one line in 'why'. */
 static int shape_interface(struct daemon *d, const struct config *c, const struct ip_prefix *allowed, size_t allowed_count,
 			   const struct endpoint *endpoints, size_t endpoint_count, struct text *why)
 {
 	uint32_t mtu;
-	int error = daemon_set_addresses(d, c, why);
+	int error;
 
+	make_room(d);
+	error = daemon_set_addresses(d, c, why);
 	if (!error)
 		error = iface_set_mtu_up(&d->iface, c, endpoints, endpoint_count, d->udp.fwmark, &mtu, why);
 	if (!error)

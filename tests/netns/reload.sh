@@ -78,6 +78,16 @@ at_least "counters went on" "$rx2" $((rx + 1000))
 is "the same interface" "$(index)" "$ifindex"
 is "the same daemon" "$(daemon_pid wga)" "$daemon"
 
+# An MTU that takes IPv6 away from the interface: refused for its routes, it leaves nothing behind that keeps the next reload out.
+before=$(ip_ns a -o address show dev wga | grep -v fe80 | sort; ip_ns a route show; ip_ns a -6 route show dev wga | grep -v fe80)
+sed -i 's/^MTU.*/MTU = 600/' "$WORK/wga.conf"
+check_not "an MTU too small for the routes is refused" reload
+is "  and nothing changed" "$(ip_ns a -o address show dev wga | grep -v fe80 | sort; ip_ns a route show; ip_ns a -6 route show dev wga | grep -v fe80)" "$before"
+ip_ns a link set wga mtu 1000
+cp "$WORK/good.conf" "$WORK/wga.conf"
+check "reload after ip(8) has taken IPv6 away" reload
+is "  brings it back" "$(ip_ns a -o address show dev wga | grep -v fe80 | sort; ip_ns a route show; ip_ns a -6 route show dev wga | grep -v fe80)" "$before"
+
 # By name, from /etc/meshd.
 meshd_down a wga >/dev/null 2>&1
 cp "$WORK/good.conf" /etc/meshd/wga.conf
