@@ -736,7 +736,6 @@ static int worker_init(struct worker *k, struct workers *all, unsigned int numbe
 {
 	k->all = all;
 	k->number = number;
-	k->shaper_io.fd = -1;
 	k->lane = node_lane(all->o.node, number);
 	k->loop = ev_loop_new(EVFLAG_AUTO);
 	k->batches = calloc(READERS, sizeof(*k->batches));
@@ -781,6 +780,8 @@ int workers_start(struct workers **out, const struct workers_options *o)
 	else
 		error = -ENOMEM;
 	w->count = error ? 0 : o->count;
+	for (unsigned int i = 0; i < w->count; i++)
+		w->v[i].shaper_io.fd = -1;	/* should one before it fail */
 	for (unsigned int i = 0; i < w->count && !error; i++)
 		error = worker_init(&w->v[i], w, i);
 	if (!error)
