@@ -129,6 +129,17 @@ int frame_receive(int fd, char **payload, size_t *len)
 	return header[0];
 }
 
+int frame_peek(int fd)
+{
+	uint8_t type;
+	ssize_t n;
+
+	do
+		n = recv(fd, &type, 1, MSG_PEEK | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? type : n < 0 ? -errno : 0;
+}
+
 bool frame_made_take(struct frame_made *made, const void *payload, size_t len)
 {
 	struct frame_made m;

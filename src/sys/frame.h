@@ -59,4 +59,7 @@ int frame_send(int fd, enum frame_type type, const void *payload, size_t len);
  */
 int frame_receive(int fd, char **payload, size_t *len);
 
+/* The type of the next frame, which is left where it is. 0 at end of file, or negative errno: -EAGAIN, there is none yet. */
+int frame_peek(int fd);
+
 #endif

@@ -201,7 +201,10 @@ void daemon_resolved(struct daemon *d, const char *payload, size_t len)
 		log_warning(&d->o.log, "endpoint %s does not resolve; trying again every %d s", payload, RESOLVE_RETRY_S);
 }
 
-/* At start names are worth a short wait: the MTU depends on where they lead. */
+/*
+ * At start names are worth a short wait: the MTU depends on where they lead. Anything else that comes from the parent ends it and is left
+ * for the loop: it is a stop, or the parent's end.
+ */
 void daemon_resolve_first(struct daemon *d)
 {
 	int64_t until_us = clock_now().mono_us + RESOLVE_WAIT_MS * US_PER_MS;
@@ -214,17 +217,14 @@ void daemon_resolve_first(struct daemon *d)
 		int64_t left_us = until_us - clock_now().mono_us;
 		char *payload = NULL;
 		size_t len;
-		int type;
 
-		if (left_us <= 0 || poll(&pfd, 1, (int)(left_us / US_PER_MS) + 1) <= 0)
+		if (left_us <= 0 || poll(&pfd, 1, (int)(left_us / US_PER_MS) + 1) <= 0 || frame_peek(d->o.parent_fd) != FRAME_RESOLVED)
 			break;
-		type = frame_receive(d->o.parent_fd, &payload, &len);
-		if (type == FRAME_RESOLVED)
-			daemon_resolved(d, payload, len);
+		if (frame_receive(d->o.parent_fd, &payload, &len) <= 0)
+			break;
+		daemon_resolved(d, payload, len);
 		free(payload);
 		answers++;
-		if (type <= 0)
-			break;
 	}
 	if (count_unresolved(&d->config.change))
 		ev_timer_start(d->loop, &d->resolve);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -275,6 +276,30 @@ static void at_start(void **state)
 	assert_int_equal(applied, 0);
 }
 
+/* Whoever ends a start that waits for names is heard: what is no answer stays for the loop to take. */
+static void a_stop_at_start_is_kept(void **state)
+{
+	const char *text = PEER(KEY_A) "Endpoint = one.example:1\nEndpoint = two.example:1\n";
+	struct text error = { 0 };
+	char payload[4000], *left = NULL;
+	size_t len;
+
+	(void)state;
+	d.loop = ev_loop_new(EVFLAG_AUTO);
+	ev_timer_init(&d.resolve, NULL, 1.0, 1.0);
+	assert_true(config_parse(&d.config, "wg0.conf", text, strlen(text), &error));
+	assert_int_equal(frame_send(parent, FRAME_RESOLVED, payload, answer_of(payload, "two.example:1", "192.0.2.2:1\n")), 0);
+	assert_int_equal(frame_send(parent, FRAME_STOP, NULL, 0), 0);
+	daemon_resolve_first(&d);
+	assert_int_equal(d.config.change.peers[0].endpoints[1].count, 1);
+	assert_int_equal(frame_peek(d.o.parent_fd), FRAME_STOP);
+	assert_int_equal(frame_receive(d.o.parent_fd, &left, &len), FRAME_STOP);
+	free(left);
+	assert_int_equal(frame_peek(d.o.parent_fd), -EAGAIN);
+	ev_loop_destroy(d.loop);
+	d.loop = NULL;
+}
+
 #define with_daemon(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -288,6 +313,7 @@ int main(void)
 		with_daemon(hundred_addresses),
 		with_daemon(bad_frames),
 		with_daemon(at_start),
+		with_daemon(a_stop_at_start_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
