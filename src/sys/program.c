@@ -71,10 +71,22 @@ bool program_find(const char *name, char path[PROGRAM_PATH_MAX])
 	return false;
 }
 
+/* Behind every descriptor the child is to have, or putting one in its place would close another before it has come to its own. */
+static int memory_file(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC), high;
+
+	if (fd < 0 || fd > PROGRAM_SCRIPT_FD)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_SCRIPT_FD + 1);
+	close(fd);
+	return high;
+}
+
 /* A memory file with 'len' bytes in it, at its start. */
 static int input_file(const char *data, size_t len)
 {
-	int fd = memfd_create("input", MFD_CLOEXEC);
+	int fd = memory_file("input");
 
 	while (fd >= 0 && len) {
 		ssize_t n = write(fd, data, len);
@@ -157,7 +169,7 @@ static bool files_open(struct files *f, const struct runner *r, const struct pro
 
 	f->input = p->input ? input_file(p->input, p->input_len) : -1;
 	f->script = p->script ? input_file(p->script, strlen(p->script)) : -1;
-	f->output = wants_output ? memfd_create("output", MFD_CLOEXEC) : -1;
+	f->output = wants_output ? memory_file("output") : -1;
 	if ((!p->input || f->input >= 0) && (!p->script || f->script >= 0) && (!wants_output || f->output >= 0))
 		return true;
 	files_close(f);

@@ -127,6 +127,23 @@ static void runs(void **state)
 	text_done(&why);
 }
 
+/* Whichever descriptors are free when a hook runs it finds its own: here the output's file would be where the script goes. */
+static void any_descriptors(void **state)
+{
+	int held[PROGRAM_SCRIPT_FD], count = 0;
+	struct text why = { 0 };
+
+	(void)state;
+	do
+		held[count] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	while (held[count++] < PROGRAM_SCRIPT_FD - 2 && count < PROGRAM_SCRIPT_FD);
+	assert_true(run("echo said", &why));
+	assert_string_equal(logged.s, "[#] echo said\nsaid\n");
+	while (count)
+		close(held[--count]);
+	text_done(&why);
+}
+
 /* "set -e", and the first that fails is the last that runs. */
 static void stops_at_failure(void **state)
 {
@@ -389,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(expands, set_up),
 		cmocka_unit_test_setup(runs, set_up),
+		cmocka_unit_test_setup(any_descriptors, set_up),
 		cmocka_unit_test_setup(stops_at_failure, set_up),
 		cmocka_unit_test_setup(speaks_bash, set_up),
 		cmocka_unit_test_setup(keeps_secrets, set_up),
