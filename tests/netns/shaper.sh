@@ -91,31 +91,49 @@ near() { # WHAT KBIT-PER-S LIMIT. A busy machine wakes too late to use all of it
 	at_least "$1" "$2" $(($3 * 65 / 100))
 	at_most "$1" "$2" $(($3 * 102 / 100))
 }
+# rate_of LIMIT NAME [OPTIONS]: rate, measured again where the machine was too busy for it.
+rate_of() {
+	local i v
+	for i in 1 2 3; do
+		v=$(rate "${@:2}")
+		((v < $1 * 65 / 100)) || break
+	done
+	echo "$v"
+}
+# both_rates: "B C", while a flow goes to each; again likewise.
+both_rates() {
+	local i b c other
+	for i in 1 2 3; do
+		rate b >"$WORK/b.rate" &
+		other=$!
+		c=$(rate c)
+		wait "$other"
+		b=$(<"$WORK/b.rate")
+		((b + c < 20000 * 65 / 100)) || break
+	done
+	echo "$b $c"
+}
 
 check "Bandwidth = 20mbit of the interface" a_up "Bandwidth = 20mbit" "" ""
-near "  one flow" "$(rate b)" 20000
-near "  eight flows" "$(rate b -P 8)" 20000
-rate b >"$WORK/b.rate" &
-other=$!
-c=$(rate c)
-wait "$other"
-b=$(<"$WORK/b.rate")
+near "  one flow" "$(rate_of 20000 b)" 20000
+near "  eight flows" "$(rate_of 20000 b -P 8)" 20000
+read -r b c < <(both_rates)
 near "  a flow to each of two peers, together" $((b + c)) 20000
 at_least "  the second's share, in percent" $((100 * c / (b + c + 1))) 35
 at_most "  the second's share, in percent" $((100 * c / (b + c + 1))) 65
 at_least "  nothing limits the other direction" "$(rate b -R)" 25000
 
 check "Bandwidth = 20mbit of the interface, two workers" a_up $'Bandwidth = 20mbit\nWorkers = 2' "" ""
-near "  eight flows" "$(rate b -P 8)" 20000
+near "  eight flows" "$(rate_of 20000 b -P 8)" 20000
 
 check "Bandwidth = 10mbit of one peer" a_up "" "Bandwidth = 10mbit" ""
 rate c >"$WORK/c.rate" &
 other=$!
-near "  is kept" "$(rate b)" 10000
+near "  is kept" "$(rate_of 10000 b)" 10000
 wait "$other"
 at_least "  the other peer is not limited" "$(<"$WORK/c.rate")" 25000
 in_ns a wg set wga peer "$(public b)" persistent-keepalive 25
-near "  and after wg set" "$(rate b)" 10000
+near "  and after wg set" "$(rate_of 10000 b)" 10000
 
 # A slow line with a long queue, as modems have them.
 tc -n "$NS_PREFIX-r" qdisc add dev rb root tbf rate 20mbit burst 16kb latency 600ms
@@ -129,7 +147,7 @@ beside() { # mean round trip in ms of pings beside a flow
 check "no shaper, 20 Mbit/s line" a_up "" "" ""
 note "pings beside a flow take $(beside) ms: the line's queue"
 check "Bandwidth = 18mbit on that line" a_up "Bandwidth = 18mbit" "" ""
-near "  a flow" "$(rate b)" 18000
+near "  a flow" "$(rate_of 18000 b)" 18000
 at_most "  pings beside a flow take, in ms" "$(beside)" 40
 for n in a b c; do meshd_down $n w$n >/dev/null 2>&1; done
 tap_done
