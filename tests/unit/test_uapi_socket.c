@@ -30,7 +30,7 @@
 
 enum {
 	IDLE_S = 30,		/* the server's patience: long on a busy machine... */
-	SHORT_IDLE_S = 2,	/* ...but where a test waits for its end */
+	SHORT_IDLE_S = 4,	/* ...but where a test waits for its end */
 	WATCHDOG_S = 120,
 	BIG = 4 << 20,
 };
