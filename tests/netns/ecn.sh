@@ -49,6 +49,7 @@ for f in ip ip6; do
 done
 
 unmerged=tso,uso,gso,gro # all but merge: what comes late and at once shall be seen a packet each
+untrained=tso,uso,gro,merge # all but gso: what a busy machine sends late and at once shall pass the router as a packet each, with a length of its own
 
 # all_up 4|6 A-LINES B-LINES: all three anew, these lines in [Interface] of a and b; waits until a and b have seen that they are meshds.
 all_up() {
@@ -60,6 +61,7 @@ all_up() {
 		PrivateKey = $(private a)
 		ListenPort = 51820
 		Address = 10.8.0.1/24, fd08::1/64
+		Offload = $untrained
 		$2
 		[Peer]
 		PublicKey = $(public b)
