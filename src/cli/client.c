@@ -257,7 +257,7 @@ bool client_reload(const char *name, const char *config, size_t len, struct text
 
 Meshd__Response *client_ask(const char *name, const Meshd__Request *q, struct text *why)
 {
-	return ask(name, q, CLIENT_TIMEOUT_S, why);
+	return ask(name, q, q->kind_case == MESHD__REQUEST__KIND_IMPORT ? CLIENT_IMPORT_S : CLIENT_TIMEOUT_S, why);
 }
 
 /* The interface a directory entry is the socket of; false: of none. */

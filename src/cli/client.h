@@ -10,13 +10,14 @@
 
 /*
  * The command line's side of the control socket. Each call is one connection: connect, ask, wait for the answer
- * (at most CLIENT_TIMEOUT_S, or CLIENT_DOWN_S), close. 'name' is an interface's name, not a file's. On failure a call returns false
+ * (at most CLIENT_TIMEOUT_S, or one of the others), close. 'name' is an interface's name, not a file's. On failure a call returns false
  * and 'why' has one line without a newline, ready for stderr, which begins with the name:
  *
  *	wg0: meshd is not running (start it with: meshd up wg0)
  */
 enum {
 	CLIENT_TIMEOUT_S = 30,
+	CLIENT_IMPORT_S = 600,	/* a daemon takes its time over a large file, for other things go on */
 	CLIENT_DOWN_S = 5,	/* who does not agree to go by then is told by a signal */
 	CLIENT_NAME_LEN = 15,	/* of an interface */
 };

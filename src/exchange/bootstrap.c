@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The bootstrap file: a whole mesh as far as one node knows it, to be read by anybody from anywhere. It is written by others, so it is taken
- * apart in four steps, each of which ends in a refusal that leaves everything as it was: the armour or the binary frame with its checksum (against
- * accidents), the fields (counted before anything is allocated), the items' form, and in a merge the signatures and whether the store would
- * take them, which is tried on a copy. Only then the real store is given what the copy took, in the same order, so that it does the same.
- *
- * Items may lie in the file in any order: those that were refused for want of a signer are offered again as long as others were taken. Chains of
- * signers are as long as the store has mesh keys, which bounds the rounds.
+ * apart in steps, each of which may end in a refusal that leaves everything as it was: the armour or the binary frame with its checksum (against
+ * accidents), the fields (counted before anything is allocated), the items' form, some at a time. What becomes of them is import.c's.
  */
 #include "exchange/bootstrap.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +22,6 @@ enum {
 	MAGIC_LEN = 8,
 	CHECK_LEN = 16,
 	BINARY_EXTRA = MAGIC_LEN + 4 + CHECK_LEN,
-	ROUNDS_MAX = STORE_MESH_KEYS_MAX + 4,	/* mesh keys by mesh keys, a delegation, a node, its self record, and one in which nothing came */
 };
 
 static const uint8_t magic[MAGIC_LEN] = { 'm', 'e', 's', 'h', 'd', 0, 1, '\n' };
@@ -97,28 +91,23 @@ static bool read_token(struct bootstrap *b, const struct field *f, struct text *
 	return true;
 }
 
-static bool read_fields(struct bootstrap *b, const struct text *data, struct text *why)
+static bool read_field(struct bootstrap_reading *r, const struct field *f, struct text *why)
 {
-	bool mesh = false, good = true;
-	struct fields fields;
-	struct field f;
+	struct bootstrap *b = r->b;
 
-	fields_start(&fields, data->s, data->len);
-	while (good && fields_next(&fields, &f)) {
-		if (f.number == FIELD_MESH)
-			good = mesh = field_copy(&f, b->mesh, sizeof(b->mesh)) || refuse(why, "its key is malformed");
-		else if (f.number == FIELD_NAME)
-			good = field_text(&f, b->name, sizeof(b->name)) || refuse(why, "its name is malformed");
-		else if (f.number == FIELD_ITEM)
-			good = read_item(b, &f, why);
-		else if (f.number == FIELD_TOKEN)
-			good = read_token(b, &f, why);
+	switch (f->number) {
+	case FIELD_MESH:
+		r->mesh = field_copy(f, b->mesh, sizeof(b->mesh));
+		return r->mesh || refuse(why, "its key is malformed");
+	case FIELD_NAME:
+		return field_text(f, b->name, sizeof(b->name)) || refuse(why, "its name is malformed");
+	case FIELD_ITEM:
+		return read_item(b, f, why);
+	case FIELD_TOKEN:
+		return read_token(b, f, why);
+	default:
+		return true;
 	}
-	if (good && !mesh)
-		return refuse(why, "there is no key of a mesh in it");
-	if (good && !item_name_is_good(b->name))
-		return refuse(why, "there is no good name of a mesh in it");
-	return good;
 }
 
 /* An invitation to one mesh in the file of another is nobody's honest mistake. */
@@ -132,16 +121,18 @@ static bool check_token(const struct bootstrap *b, struct text *why)
 	return good;
 }
 
-static bool read_message(struct bootstrap *b, const struct text *data, struct text *why)
+/* Fields are to be read: what has to be known before. */
+static bool begin_message(struct bootstrap_reading *r, struct text *why)
 {
 	size_t count;
 
-	if (!count_items(data, &count, why))
+	if (!count_items(&r->data, &count, why))
 		return false;
-	b->items = calloc(count + 1, sizeof(*b->items));
-	if (!b->items)
+	r->b->items = calloc(count + 1, sizeof(*r->b->items));
+	if (!r->b->items)
 		return refuse(why, "no memory");
-	return read_fields(b, data, why) && (!b->token || check_token(b, why));
+	fields_start(&r->fields, r->data.s, r->data.len);
+	return true;
 }
 
 /* People compare what the lines above the data say with what they know; it must be what is taken. */
@@ -165,25 +156,34 @@ static bool check_kind(const struct bootstrap *b, enum armour_kind kind, struct 
 	return true;
 }
 
-static bool read_armoured(struct bootstrap *b, const void *text, size_t len, struct text *why)
+/* All fields were read. */
+static bool check_message(const struct bootstrap_reading *r, struct text *why)
 {
-	struct text data = { 0 };
-	enum armour_kind kind;
-	bool good = armour_read(text, len, &kind, &data, why);
+	const struct bootstrap *b = r->b;
 
-	if (good && kind == ARMOUR_JOIN_REQUEST)
-		good = refuse(why, "it is a join request, and no mesh's file");
-	good = good && read_message(b, &data, why) && check_kind(b, kind, why) && check_headers(b, text, len, why);
-	text_wipe(&data);
-	return good;
+	if (!r->mesh)
+		return refuse(why, "there is no key of a mesh in it");
+	if (!item_name_is_good(b->name))
+		return refuse(why, "there is no good name of a mesh in it");
+	if (b->token && !check_token(b, why))
+		return false;
+	return r->binary || (check_kind(b, r->kind, why) && check_headers(b, r->text, r->text_len, why));
 }
 
-static bool read_binary(struct bootstrap *b, const uint8_t *bytes, size_t len, struct text *why)
+static bool open_armour(struct bootstrap_reading *r, struct text *why)
 {
-	struct text data = { 0 };
-	uint8_t hash[BLAKE2S_LEN];
-	bool good;
+	if (!armour_read(r->text, r->text_len, &r->kind, &r->data, why))
+		return false;
+	return r->kind != ARMOUR_JOIN_REQUEST || refuse(why, "it is a join request, and no mesh's file");
+}
 
+static bool open_binary(struct bootstrap_reading *r, struct text *why)
+{
+	const uint8_t *bytes = r->text;
+	size_t len = r->text_len;
+	uint8_t hash[BLAKE2S_LEN];
+
+	r->binary = true;
 	if (len < MAGIC_LEN || memcmp(bytes, magic, MAGIC_LEN) != 0)
 		return refuse(why, "it is of a later meshd, or damaged");
 	if (len < BINARY_EXTRA || get_le32(bytes + MAGIC_LEN) > len - MAGIC_LEN - 4)
@@ -195,27 +195,57 @@ static bool read_binary(struct bootstrap *b, const uint8_t *bytes, size_t len, s
 	blake2s(hash, sizeof(hash), NULL, 0, bytes, len);
 	if (memcmp(hash, bytes + len, CHECK_LEN) != 0)
 		return refuse(why, "it is damaged: its checksum is wrong");
-	text_add_bytes(&data, bytes, len);
-	good = !data.failed ? read_message(b, &data, why) : refuse(why, "no memory");
-	text_wipe(&data);
-	return good;
+	text_add_bytes(&r->data, bytes, len);
+	return !r->data.failed || refuse(why, "no memory");
 }
 
-bool bootstrap_read(struct bootstrap *b, const void *data, size_t len, struct text *why)
+bool bootstrap_open(struct bootstrap_reading *r, struct bootstrap *b, const void *data, size_t len, struct text *why)
 {
-	bool good;
-
 	*b = (struct bootstrap){ 0 };
+	*r = (struct bootstrap_reading){ .b = b, .text = data, .text_len = len };
 	if (len > BOOTSTRAP_SIZE_MAX) {
 		text_addf(why, "it is longer than %d bytes", BOOTSTRAP_SIZE_MAX);
 		return false;
 	}
 	if (!len)
 		return refuse(why, "it is empty");
-	good = len > 5 && memcmp(data, magic, 6) == 0 ? read_binary(b, data, len, why) : read_armoured(b, data, len, why);
-	if (!good)
-		bootstrap_done(b);
-	return good;
+	if ((len > 5 && memcmp(data, magic, 6) == 0 ? open_binary(r, why) : open_armour(r, why)) && begin_message(r, why))
+		return true;
+	bootstrap_close(r);
+	return false;
+}
+
+enum bootstrap_step bootstrap_step(struct bootstrap_reading *r, size_t items, struct text *why)
+{
+	struct field f;
+
+	for (size_t i = 0; i < items; i++) {
+		if (!fields_next(&r->fields, &f)) {
+			if (!check_message(r, why))
+				break;
+			text_wipe(&r->data);
+			return BOOTSTRAP_DONE;
+		}
+		if (!read_field(r, &f, why))
+			break;
+		if (i + 1 == items)
+			return BOOTSTRAP_MORE;
+	}
+	bootstrap_close(r);
+	return BOOTSTRAP_REFUSED;
+}
+
+void bootstrap_close(struct bootstrap_reading *r)
+{
+	text_wipe(&r->data);
+	bootstrap_done(r->b);
+}
+
+bool bootstrap_read(struct bootstrap *b, const void *data, size_t len, struct text *why)
+{
+	struct bootstrap_reading r;
+
+	return bootstrap_open(&r, b, data, len, why) && bootstrap_step(&r, SIZE_MAX, why) == BOOTSTRAP_DONE;
 }
 
 void bootstrap_done(struct bootstrap *b)
@@ -227,200 +257,6 @@ void bootstrap_done(struct bootstrap *b)
 		crypto_wipe(b->token, b->token_len);
 	free(b->token);
 	*b = (struct bootstrap){ 0 };
-}
-
-/* Merging */
-
-enum outcome {
-	WAITING,			/* not taken yet */
-	TAKEN,
-};
-
-struct merge {
-	struct store *s;		/* the copy */
-	const struct bootstrap *b;
-	int64_t now_s;
-	struct bootstrap_news *news;
-	struct text *why;
-	uint8_t *outcomes;		/* of each item */
-	uint32_t *taken;		/* which changed the copy, in this order */
-	size_t taken_count;
-};
-
-/* "node alpha", "self record of KEY". */
-static void format_label(const struct item *i, char *out, size_t size)
-{
-	const uint8_t *subject = item_subject(i);
-	char key[KEY_BASE64_MAX];
-
-	if (i->kind == ITEM_NODE)
-		snprintf(out, size, "%s %s", item_kind_name(i->kind), i->node.name);
-	else if (subject)
-		snprintf(out, size, "%s of %s", item_kind_name(i->kind), key_to_base64(key, subject));
-	else
-		snprintf(out, size, "%s", item_kind_name(i->kind));
-}
-
-static bool refuse_item(struct text *why, const struct item *i, const char *reason)
-{
-	char label[128];
-
-	format_label(i, label, sizeof(label));
-	text_addf(why, "%s: %s", label, reason);
-	return false;
-}
-
-/* What the store has got word for word was checked when it came. */
-static bool is_known(const struct store *s, const struct item *i)
-{
-	const struct item *known = store_item(s, i->id);
-
-	return known && known->len == i->len && memcmp(known->bytes, i->bytes, i->len) == 0;
-}
-
-static bool check_signatures(const struct store *s, const struct bootstrap *b, struct text *why)
-{
-	if (memcmp(store_mesh(s), b->mesh, SIGN_KEY_LEN) != 0)
-		return refuse(why, "it is of another mesh");
-	for (size_t i = 0; i < b->count; i++)
-		if (!is_known(s, b->items[i]) && !item_is_signed(b->items[i], b->mesh))
-			return refuse_item(why, b->items[i], "its signature is wrong, or it is of another mesh");
-	return true;
-}
-
-/* The store takes items over, so each try is with one of its own. */
-static enum store_result offer(struct store *s, const struct item *i, int64_t now_s, const char **reason)
-{
-	struct item *copy = item_read_unchecked(i->bytes, i->len, reason);
-
-	return copy ? store_add(s, copy, now_s, reason) : STORE_REFUSED;
-}
-
-static void count_result(struct merge *m, size_t at, enum store_result result)
-{
-	m->outcomes[at] = TAKEN;
-	if (result == STORE_ADDED) {
-		m->taken[m->taken_count++] = (uint32_t)at;
-		m->news->added++;
-	} else if (result == STORE_KNOWN) {
-		m->news->known++;
-	} else {
-		m->news->old++;
-	}
-}
-
-/* Offer what waits. True: something came, so that what still waits may come now. */
-static bool offer_round(struct merge *m)
-{
-	size_t before = m->taken_count;
-
-	for (size_t i = 0; i < m->b->count; i++) {
-		const char *reason = "";
-		enum store_result result;
-
-		if (m->outcomes[i] == TAKEN)
-			continue;
-		result = offer(m->s, m->b->items[i], m->now_s, &reason);
-		if (result != STORE_REFUSED)
-			count_result(m, i, result);
-	}
-	return m->taken_count != before;
-}
-
-/* Whether the signer of what was refused has no say: now, or any more. A file may be old, or be from where less is known. */
-static bool misses_signer(const struct store *s, const struct item *i, int64_t now_s)
-{
-	struct store_node n;
-
-	if (i->kind != ITEM_SELF)
-		return !store_may_sign(s, i->signer, now_s);
-	return !store_find(s, i->self.public_key, now_s, &n) || n.standing != NODE_GOOD || memcmp(n.record->sign_key, i->signer, SIGN_KEY_LEN) != 0;
-}
-
-/* Count what the store will not have for want of a signer that counts; anything else is a fault of the file. */
-static bool count_refused(struct merge *m)
-{
-	for (size_t i = 0; i < m->b->count; i++) {
-		const struct item *item = m->b->items[i];
-		const char *reason = "refused";
-		struct text line = { 0 };
-
-		if (m->outcomes[i] == TAKEN)
-			continue;
-		if (offer(m->s, item, m->now_s, &reason) != STORE_REFUSED)
-			return refuse(m->why, "its items depend on each other in too many rounds");
-		if (!misses_signer(m->s, item, m->now_s))
-			return refuse_item(m->why, item, reason);
-		if (m->news->refused++)
-			continue;
-		refuse_item(&line, item, reason);
-		snprintf(m->news->first_refused, sizeof(m->news->first_refused), "%s", line.s ? line.s : "");
-		text_done(&line);
-	}
-	return true;
-}
-
-static bool try_items(struct merge *m)
-{
-	for (int round = 0; round < ROUNDS_MAX && offer_round(m); round++)
-		;
-	return count_refused(m);
-}
-
-/* The copy took them in this order; the real one is in the same state, so it does, too. */
-static bool take_items(struct store *s, const struct merge *m)
-{
-	for (size_t i = 0; i < m->taken_count; i++) {
-		const struct item *item = m->b->items[m->taken[i]];
-		const char *reason = "refused";
-
-		if (offer(s, item, m->now_s, &reason) == STORE_REFUSED)
-			return refuse_item(m->why, item, reason);
-	}
-	return true;
-}
-
-static bool merge_checked(struct store *s, struct merge *m)
-{
-	m->outcomes = calloc(m->b->count + 1, sizeof(*m->outcomes));
-	m->taken = calloc(m->b->count + 1, sizeof(*m->taken));
-	m->s = store_copy(s);
-	if (!m->outcomes || !m->taken || !m->s)
-		return refuse(m->why, "no memory");
-	return try_items(m) && take_items(s, m);
-}
-
-bool bootstrap_merge(struct store *s, const struct bootstrap *b, int64_t now_s, struct bootstrap_news *news, struct text *why)
-{
-	struct merge m = { .b = b, .now_s = now_s, .news = news, .why = why };
-	bool good;
-
-	*news = (struct bootstrap_news){ 0 };
-	if (!check_signatures(s, b, why))
-		return false;
-	good = merge_checked(s, &m);
-	free(m.outcomes);
-	free(m.taken);
-	store_free(m.s);
-	news->later = b->later;
-	if (!good)
-		*news = (struct bootstrap_news){ 0 };
-	return good;
-}
-
-struct store *bootstrap_store(const struct bootstrap *b, int64_t now_s, struct bootstrap_news *news, struct text *why)
-{
-	struct store *s = store_new(b->mesh);
-
-	*news = (struct bootstrap_news){ 0 };
-	if (!s) {
-		text_add(why, "no memory");
-		return NULL;
-	}
-	if (bootstrap_merge(s, b, now_s, news, why))
-		return s;
-	store_free(s);
-	return NULL;
 }
 
 /* Writing */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "exchange/fields.h"
 #include "exchange/store.h"
 
 /*
@@ -52,6 +53,28 @@ struct bootstrap {
 bool bootstrap_read(struct bootstrap *b, const void *data, size_t len, struct text *why);
 void bootstrap_done(struct bootstrap *b);
 
+/*
+ * The same, some items at a time: 'data' has to stay until it is done. bootstrap_open() false, or BOOTSTRAP_REFUSED: as above, and all is freed. DONE: 'b' is read. Whoever stops
+ * before calls bootstrap_close(), once.
+ */
+struct bootstrap_reading {
+	struct bootstrap *b;
+	const void *text;
+	size_t text_len;
+	struct text data;		/* Bootstrap: may be a secret */
+	struct fields fields;
+	enum armour_kind kind;
+	bool binary, mesh;
+};
+enum bootstrap_step {
+	BOOTSTRAP_MORE,
+	BOOTSTRAP_DONE,
+	BOOTSTRAP_REFUSED,
+};
+bool bootstrap_open(struct bootstrap_reading *r, struct bootstrap *b, const void *data, size_t len, struct text *why);
+enum bootstrap_step bootstrap_step(struct bootstrap_reading *r, size_t items, struct text *why);
+void bootstrap_close(struct bootstrap_reading *r);
+
 /* What a merge came to. */
 struct bootstrap_news {
 	size_t added, known, old, refused;
@@ -60,8 +83,9 @@ struct bootstrap_news {
 };
 
 /*
- * Merge into a store of the same mesh: what is newer is taken, what is older left. First everything is verified: false, with one line in 'why' and the store as it
- * was, where it is of another mesh, a signature is wrong, or an item is refused for anything but an unknown or released signer - those are counted as refused.
+ * Merge into a store of the same mesh: what is newer is taken, what is older left. First it is tried, and what would be taken is verified: false, with one line in 'why' and the
+ * store as it was, where it is of another mesh, a signature of that is wrong, or an item is refused for anything but an unknown or released signer - those are counted as
+ * refused. All at once: a daemon has better things to do than to wait for that, see import.h.
  */
 bool bootstrap_merge(struct store *s, const struct bootstrap *b, int64_t now_s, struct bootstrap_news *news, struct text *why);
 

@@ -119,6 +119,7 @@ struct item {
 	uint8_t signer[SIGN_KEY_LEN];
 	uint8_t *bytes;			/* the Signed, owned */
 	size_t len;
+	unsigned int holders;		/* besides the first */
 	union {
 		struct node_record node;
 		struct self_record self;
@@ -148,6 +149,9 @@ bool item_is_later(const uint8_t *bytes, size_t len, uint8_t id[ITEM_ID_LEN]);
  * encoded to. NULL with '*why' as above: it would be refused by item_read(), or no memory.
  */
 struct item *item_sign(const uint8_t mesh[SIGN_KEY_LEN], const struct item *content, const uint8_t seed[SIGN_SEED_LEN], const char **why);
+
+/* One more who holds it, and frees it on his own. An item never changes, so it need not be copied. */
+struct item *item_hold(const struct item *i);
 
 /* NULL is fine. */
 void item_free(struct item *i);

@@ -49,45 +49,108 @@ void store_free(struct store *s)
 	free(s);
 }
 
-/* All items of a kind that the copy does not have. False: no memory. */
-static bool copy_kind(struct store *copy, const struct store *s, enum item_kind kind)
+static bool list_copy(struct item_list *to, const struct item_list *from)
 {
-	const char *why;
-
-	for (size_t k = 0; k < s->item_count; k++) {
-		const struct item *i = s->items[k];
-		struct item *again;
-
-		if (i->kind != kind || store_item(copy, i->id))
-			continue;
-		again = item_read_unchecked(i->bytes, i->len, &why);
-		if (!again)
-			return false;
-		store_add(copy, again, 0, &why);
-	}
+	to->v = from->count ? calloc(from->count, sizeof(*to->v)) : NULL;
+	if (from->count && !to->v)
+		return false;
+	to->size = from->count;
+	for (; to->count < from->count; to->count++)
+		to->v[to->count] = item_hold(from->v[to->count]);
 	return true;
 }
 
+static bool member_copy(struct store *copy, const struct member *from)
+{
+	struct member *to = calloc(1, sizeof(*to));
+
+	if (!to)
+		return false;
+	copy->members[copy->member_count++] = to;
+	memcpy(to->public_key, from->public_key, KEY_LEN);
+	to->standing = from->standing;
+	to->self = from->self ? item_hold(from->self) : NULL;
+	return list_copy(&to->nodes, &from->nodes) && list_copy(&to->revocations, &from->revocations);
+}
+
+/* An array of pointers, with as much room as there is in it. False: no memory. */
+static bool array_copy(const struct item ***to, size_t *to_count, size_t *to_size, const struct item *const *from, size_t count)
+{
+	*to = count ? calloc(count, sizeof(**to)) : NULL;
+	if (count && !*to)
+		return false;
+	if (count)
+		memcpy(*to, from, count * sizeof(**to));
+	*to_count = *to_size = count;
+	return true;
+}
+
+static bool copy_all(struct store *copy, const struct store *s)
+{
+	copy->members = s->member_count ? calloc(s->member_count, sizeof(struct member *)) : NULL;
+	if (s->member_count && !copy->members)
+		return false;
+	copy->member_size = s->member_count;
+	for (size_t i = 0; i < s->member_count; i++)
+		if (!member_copy(copy, s->members[i]))
+			return false;
+	copy->node_count = s->node_count;
+	copy->revocation_count = s->revocation_count;
+	return list_copy(&copy->delegations, &s->delegations) && list_copy(&copy->releases, &s->releases) &&
+	       list_copy(&copy->mesh_keys, &s->mesh_keys) && list_copy(&copy->invitations, &s->invitations) &&
+	       array_copy(&copy->items, &copy->item_count, &copy->item_size, s->items, s->item_count) &&
+	       array_copy(&copy->claims, &copy->claim_count, &copy->claim_size, s->claims, s->claim_count);
+}
+
+/* Tables are copied, items shared: cheap enough to try a single item on. */
 struct store *store_copy(const struct store *s)
 {
-	/* In the order that others need them in: what is good there is good here then. Mesh keys need each other. */
-	static const enum item_kind kinds[] = {
-		ITEM_DELEGATION, ITEM_RELEASE, ITEM_REVOCATION, ITEM_NODE, ITEM_INVITATION, ITEM_SELF,
-	};
 	struct store *copy = store_new(s->mesh);
-	bool whole = copy != NULL;
 
-	for (size_t round = 0; whole && round < STORE_MESH_KEYS_MAX; round++)
-		whole = copy_kind(copy, s, ITEM_MESH_KEY);
-	for (size_t i = 0; whole && i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		whole = copy_kind(copy, s, kinds[i]);
-	if (!whole || copy->item_count != s->item_count) {
+	if (!copy)
+		return NULL;
+	if (!copy_all(copy, s)) {
 		store_free(copy);
 		return NULL;
 	}
-	copy->change_count = 0;
 	copy->all_changed = true;
 	return copy;
+}
+
+/* What 's' was given since 'by' was made of it. In the order that others need them in, but for mesh keys, which need each other. */
+static void catch_up(struct store *by, struct store *s, int64_t now_s)
+{
+	const struct item *const *v;
+	size_t count = store_sorted(s, &v);
+	bool more = true;
+
+	for (size_t round = 0; more && round < STORE_MESH_KEYS_MAX; round++) {
+		more = false;
+		for (size_t i = 0; i < count; i++) {
+			const struct item *there = store_item(by, v[i]->id);
+			const char *why;
+
+			if (!there || memcmp(there->id, v[i]->id, ITEM_ID_LEN))
+				more |= store_add(by, item_hold(v[i]), now_s, &why) == STORE_ADDED;
+		}
+	}
+}
+
+void store_replace(struct store *s, struct store *by, int64_t now_s)
+{
+	struct store old;
+
+	catch_up(by, s, now_s);
+	old = *s;
+	old.version += by->version + 1;
+	*s = *by;
+	s->version = old.version;
+	s->all_changed = true;
+	s->change_count = 0;
+	free(s->sorted);
+	s->sorted = NULL;
+	*by = old;
+	store_free(by);
 }
 
 const uint8_t *store_mesh(const struct store *s)
@@ -155,22 +218,40 @@ struct member *store_member_make(struct store *s, const uint8_t public_key[KEY_L
 	return m;
 }
 
+static bool member_is_empty(const struct member *m)
+{
+	return !m->nodes.count && !m->revocations.count;
+}
+
+static void member_free(struct member *m)
+{
+	free(m->nodes.v);
+	free(m->revocations.v);
+	free(m);
+}
+
 void store_sweep(struct store *s)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < s->member_count; i++) {
-		struct member *m = s->members[i];
-
-		if (m->nodes.count || m->revocations.count) {
-			s->members[kept++] = m;
-		} else {
-			free(m->nodes.v);
-			free(m->revocations.v);
-			free(m);
-		}
-	}
+	for (size_t i = 0; i < s->member_count; i++)
+		if (member_is_empty(s->members[i]))
+			member_free(s->members[i]);
+		else
+			s->members[kept++] = s->members[i];
 	s->member_count = kept;
+}
+
+void store_member_forget(struct store *s, const uint8_t public_key[KEY_LEN])
+{
+	size_t place;
+	struct member *m = store_member(s, public_key, &place);
+
+	if (!m || !member_is_empty(m))
+		return;
+	member_free(m);
+	s->member_count--;
+	memmove(&s->members[place], &s->members[place + 1], (s->member_count - place) * sizeof(*s->members));
 }
 
 static size_t item_place(const struct store *s, const uint8_t *id, size_t len)

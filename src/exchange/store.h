@@ -46,6 +46,9 @@ void store_free(struct store *s);
 /* A copy, to try something on. NULL: no memory. */
 struct store *store_copy(const struct store *s);
 
+/* Take over what a copy of it has come to, as if that had been done to 's', and free the copy. What came to 's' meanwhile stays. */
+void store_replace(struct store *s, struct store *copy, int64_t now_s);
+
 const uint8_t *store_mesh(const struct store *s);
 
 enum store_result {

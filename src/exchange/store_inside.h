@@ -53,8 +53,9 @@ struct member *store_member(const struct store *s, const uint8_t public_key[KEY_
 /* The same, made if need be. NULL: no memory. */
 struct member *store_member_make(struct store *s, const uint8_t public_key[KEY_LEN]);
 
-/* Take out members of whom nothing is left. */
+/* Take out members of whom nothing is left; this one, if nothing is. */
 void store_sweep(struct store *s);
+void store_member_forget(struct store *s, const uint8_t public_key[KEY_LEN]);
 
 /* Room for one item more, so that store_list() cannot fail. */
 bool store_make_room(struct store *s, struct item_list *l);

@@ -379,8 +379,8 @@ enum store_result store_add(struct store *s, struct item *i, int64_t now_s, cons
 		result = add(s, i, now_s, why);
 	if (result != STORE_REFUSED)
 		*why = NULL;
-	else
-		store_sweep(s);
+	else if (item_subject(i))
+		store_member_forget(s, item_subject(i));
 	if (result != STORE_ADDED)
 		item_free(i);
 	return result;

@@ -111,6 +111,10 @@ const char *node_mesh_name(const struct node *n);
 
 /* Commands. Each false with one line in 'why' and nothing changed. */
 bool node_mesh_import(struct node *n, const struct bootstrap *b, struct bootstrap_news *news, struct instant now, struct text *why);
+/* The same in steps (exchange/import.h), while the node goes on: begin, NULL for no memory; step; import_free(). The node has to be of a mesh until then. */
+struct import;
+struct import *node_mesh_import_begin(struct node *n, const void *data, size_t len, struct instant now);
+enum bootstrap_step node_mesh_import_step(struct node *n, struct import *i, struct bootstrap_news *news, struct instant now, struct text *why);
 bool node_mesh_export(struct node *n, const struct bootstrap_options *o, struct instant now, struct text *out, struct text *why);
 
 struct mesh_invite {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/container.h"
+#include "exchange/import.h"
 #include "node/mesh_inside.h"
 
 enum {
@@ -43,6 +44,20 @@ bool node_mesh_import(struct node *n, const struct bootstrap *b, struct bootstra
 	if (news->added)
 		mesh_added(n, now);
 	return true;
+}
+
+struct import *node_mesh_import_begin(struct node *n, const void *data, size_t len, struct instant now)
+{
+	return import_new(n->mesh->store, data, len, wall_s(now));
+}
+
+enum bootstrap_step node_mesh_import_step(struct node *n, struct import *i, struct bootstrap_news *news, struct instant now, struct text *why)
+{
+	enum bootstrap_step step = import_step(i, news, why);
+
+	if (step == BOOTSTRAP_DONE && news->added)
+		mesh_added(n, now);
+	return step;
 }
 
 bool node_mesh_export(struct node *n, const struct bootstrap_options *o, struct instant now, struct text *out, struct text *why)

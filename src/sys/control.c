@@ -3,7 +3,8 @@
  * The control socket's server: a listener, a few clients, one request and one answer each. What a request means
  * is the handler's business; here are framing, bounds and time.
  *
- * A client is reading or writing, never both, and its one timer is started anew between the two. Clients above
+ * A client is reading or writing, never both, and its one timer is started anew between the two. What takes long is done a slice a turn of the
+ * loop in between, when nothing of the client is looked at. Clients above
  * CONTROL_CLIENTS_MAX wait in the listener's backlog: accepting stops while all slots are taken, and goes on when one is
  * free. Anything that is not a request closes the connection without an answer.
  *
@@ -39,6 +40,9 @@ struct client {
 	ev_timer timer;
 	struct control_server *server;	/* NULL: this slot is free */
 	bool writing;
+	Meshd__Request *request;	/* that 'job' is about, and is not done; NULL: none */
+	void *job;
+	ev_timer go_on;
 	bool down, planned;		/* call the handler's down when the answer is away */
 	uint8_t header[HEADER];
 	size_t header_fill;
@@ -71,8 +75,15 @@ static void close_client(struct client *c)
 
 	ev_io_stop(s->loop, &c->io);
 	ev_timer_stop(s->loop, &c->timer);
+	ev_timer_stop(s->loop, &c->go_on);
 	close(c->io.fd);
 	drop_body(c);
+	if (c->job)
+		s->handler.give_up(c->job);
+	if (c->request)
+		meshd__request__free_unpacked(c->request, NULL);
+	c->job = NULL;
+	c->request = NULL;
 	c->server = NULL;
 	if (!ev_is_active(&s->retry))
 		ev_io_start(s->loop, &s->io);
@@ -184,10 +195,12 @@ static bool answer_mesh(struct client *c, const Meshd__Request *q)
 	if (!r)
 		return false;
 	meshd__response__init(r);
-	if (h->mesh(h->ctx, q, r, &why))
-		ok = pack_answer(c, r) || answer_error(c, "the answer does not fit into memory or a message");
-	else
+	if (!h->mesh(h->ctx, q, &c->job, r, &why))
 		ok = answer_error(c, why.len ? why.s : "the request was refused");
+	else if (c->job)
+		ok = true;
+	else
+		ok = pack_answer(c, r) || answer_error(c, "the answer does not fit into memory or a message");
 	/* A token is as good as its use. */
 	if (r->text.len)
 		crypto_wipe(r->text.data, r->text.len);
@@ -206,7 +219,10 @@ static bool answer(struct client *c)
 		return false;
 	if (c->server->handler.mesh && mesh_control_is(q)) {
 		ok = answer_mesh(c, q);
-		meshd__request__free_unpacked(q, NULL);
+		if (c->job)
+			c->request = q;
+		else
+			meshd__request__free_unpacked(q, NULL);
 		return ok;
 	}
 	switch (q->kind_case) {
@@ -275,6 +291,41 @@ static void turn_to_writing(struct client *c)
 	ev_timer_again(s->loop, &c->timer);
 }
 
+/* What was asked for is not done: a slice of it with each turn of the loop. Until then nobody is read from or written to. */
+static void work(struct client *c)
+{
+	struct control_server *s = c->server;
+
+	ev_io_stop(s->loop, &c->io);
+	ev_timer_stop(s->loop, &c->timer);
+	ev_timer_set(&c->go_on, 0., 0.);
+	ev_timer_start(s->loop, &c->go_on);
+}
+
+static void answered(struct client *c, bool ok)
+{
+	if (!ok)
+		finish_client(c);
+	else if (c->job)
+		work(c);
+	else
+		turn_to_writing(c);
+}
+
+static void on_go_on(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct client *c = w->data;
+	bool ok = answer_mesh(c, c->request);
+
+	(void)loop;
+	(void)events;
+	if (!c->job) {
+		meshd__request__free_unpacked(c->request, NULL);
+		c->request = NULL;
+	}
+	answered(c, ok);
+}
+
 static void read_client(struct client *c)
 {
 	ssize_t n;
@@ -295,10 +346,7 @@ static void read_client(struct client *c)
 	c->fill += (size_t)n;
 	if (c->fill < c->len)
 		return;
-	if (answer(c))
-		turn_to_writing(c);
-	else
-		finish_client(c);
+	answered(c, answer(c));
 }
 
 static void write_client(struct client *c)
@@ -346,7 +394,8 @@ static void start_client(struct control_server *s, struct client *c, int fd)
 	c->server = s;
 	ev_io_init(&c->io, on_client, fd, EV_READ);
 	ev_timer_init(&c->timer, on_timeout, 0., s->handler.timeout_s);
-	c->io.data = c->timer.data = c;
+	ev_timer_init(&c->go_on, on_go_on, 0., 0.);
+	c->io.data = c->timer.data = c->go_on.data = c;
 	ev_io_start(s->loop, &c->io);
 	ev_timer_again(s->loop, &c->timer);
 }

@@ -38,8 +38,10 @@ struct control_handler {
 
 	/*
 	 * What mesh_control_is() (sys/mesh_control.h): fill 'r', as above, or false with one line in 'why'. NULL: such requests are not known.
+	 * '*job' is NULL at first; set after true, there is more to do: the same is called again in the loop's next turn, or 'give_up' when the server is closed.
 	 */
-	bool (*mesh)(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why);
+	bool (*mesh)(void *ctx, const Meshd__Request *q, void **job, Meshd__Response *r, struct text *why);
+	void (*give_up)(void *job);
 
 	/* Take the interface down; 'planned': it comes back at once. Called when the answer is sent; may call control_close(). */
 	void (*down)(void *ctx, bool planned);

@@ -472,19 +472,19 @@ static bool save_mesh(struct daemon *d, const Meshd__Request *q, struct text *wh
 	return true;
 }
 
-static bool control_mesh(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why)
+static bool control_mesh(void *ctx, const Meshd__Request *q, void **job, Meshd__Response *r, struct text *why)
 {
 	struct daemon *d = ctx;
 	bool looks = q->kind_case == MESHD__REQUEST__KIND_MESH, ok;
 
 	if (looks)
 		node_close_lanes(d->node);
-	ok = mesh_control(d->node, d->o.name, q, clock_now(), r, why);
+	ok = mesh_control(d->node, d->o.name, q, clock_now(), job, r, why);
 	if (looks)
 		node_open_lanes(d->node);
-	else
+	else if (!*job)
 		daemon_effects(d);
-	return ok && save_mesh(d, q, why);
+	return ok && (*job || save_mesh(d, q, why));
 }
 
 static void on_uapi_file(struct ev_loop *loop, ev_stat *w, int revents)
@@ -617,7 +617,7 @@ static int open_sockets_of_people(struct daemon *d, struct text *why)
 	const struct uapi_handler uapi = { .get = uapi_get, .set = uapi_set, .ctx = d };
 	const struct control_handler control = {
 		.status = control_status, .routes = control_routes, .paths = control_paths, .down = control_down, .reload = control_reload,
-		.mesh = control_mesh, .ctx = d,
+		.mesh = control_mesh, .give_up = mesh_control_give_up, .ctx = d,
 	};
 	int error = uapi_listen(&d->uapi, d->loop, d->o.name, &uapi);
 

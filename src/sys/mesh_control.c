@@ -15,9 +15,11 @@
 #include "base/addr.h"
 #include "crypto/key.h"
 #include "exchange/bootstrap.h"
+#include "exchange/import.h"
 #include "exchange/item.h"
 #include "exchange/mint.h"
 #include "node/mesh.h"
+#include "sys/clock.h"
 #include "sys/mesh_status.h"
 
 enum {
@@ -100,34 +102,50 @@ static bool answer_mesh(struct node *n, struct instant now, Meshd__Response *r, 
 	return mesh_status_fill(n, true, now, r->mesh) || no_memory(why);
 }
 
-static bool answer_import(struct node *n, const Meshd__ImportRequest *q, struct instant now, Meshd__Response *r, struct text *why)
+static bool tell_news(const struct bootstrap_news *news, Meshd__Response *r, struct text *why)
 {
-	struct bootstrap_news news = { 0 };
-	struct bootstrap b;
-	bool ok;
-
 	r->import = malloc(sizeof(*r->import));
 	if (!r->import)
 		return no_memory(why);
 	meshd__import_news__init(r->import);
-	if (!bootstrap_read(&b, q->file.data, q->file.len, why))
-		return false;
-	ok = node_mesh_import(n, &b, &news, now, why);
-	bootstrap_done(&b);
-	if (!ok)
-		return false;
-	r->import->added = (uint32_t)news.added;
-	r->import->known = (uint32_t)news.known;
-	r->import->old = (uint32_t)news.old;
-	r->import->refused = (uint32_t)news.refused;
-	r->import->later = (uint32_t)news.later;
-	if (!news.first_refused[0])
+	r->import->added = (uint32_t)news->added;
+	r->import->known = (uint32_t)news->known;
+	r->import->old = (uint32_t)news->old;
+	r->import->refused = (uint32_t)news->refused;
+	r->import->later = (uint32_t)news->later;
+	if (!news->first_refused[0])
 		return true;
 	/* It is done: a reason that does not fit is no failure. */
-	r->import->first_refused = strdup(news.first_refused);
+	r->import->first_refused = strdup(news->first_refused);
 	if (!r->import->first_refused)
 		r->import->first_refused = (char *)(uintptr_t)protobuf_c_empty_string;
 	return true;
+}
+
+/* A file may take seconds, and handshakes, probes and Babel do not wait: some of it, and the rest with the next calls. */
+static bool answer_import(struct node *n, const Meshd__ImportRequest *q, struct instant now, void **job, Meshd__Response *r, struct text *why)
+{
+	struct import *i = *job ? *job : node_mesh_import_begin(n, q->file.data, q->file.len, now);
+	int64_t until_us = clock_now().mono_us + MESH_CONTROL_SLICE_MS * US_PER_MS;
+	enum bootstrap_step step = BOOTSTRAP_MORE;
+	struct bootstrap_news news = { 0 };
+
+	*job = NULL;
+	if (!i)
+		return no_memory(why);
+	while (step == BOOTSTRAP_MORE && clock_now().mono_us < until_us)
+		step = node_mesh_import_step(n, i, &news, now, why);
+	if (step == BOOTSTRAP_MORE) {
+		*job = i;
+		return true;
+	}
+	import_free(i);
+	return step == BOOTSTRAP_DONE && tell_news(&news, r, why);
+}
+
+void mesh_control_give_up(void *job)
+{
+	import_free(job);
 }
 
 static bool answer_export(struct node *n, const Meshd__ExportRequest *q, struct instant now, Meshd__Response *r, struct text *why)
@@ -282,7 +300,7 @@ static bool answer_revoke(struct node *n, const Meshd__RevokeRequest *q, struct 
 	return node_mesh_revoke(n, q->node, q->reason, now, why);
 }
 
-bool mesh_control(struct node *n, const char *interface, const Meshd__Request *q, struct instant now, Meshd__Response *r, struct text *why)
+bool mesh_control(struct node *n, const char *interface, const Meshd__Request *q, struct instant now, void **job, Meshd__Response *r, struct text *why)
 {
 	if (!node_mesh_on(n)) {
 		text_addf(why, "%s: is no node of a mesh: its config has no [Mesh]", interface);
@@ -292,7 +310,7 @@ bool mesh_control(struct node *n, const char *interface, const Meshd__Request *q
 	case MESHD__REQUEST__KIND_MESH:
 		return answer_mesh(n, now, r, why);
 	case MESHD__REQUEST__KIND_IMPORT:
-		return answer_import(n, q->import, now, r, why);
+		return answer_import(n, q->import, now, job, r, why);
 	case MESHD__REQUEST__KIND_EXPORT:
 		return answer_export(n, q->export, now, r, why);
 	case MESHD__REQUEST__KIND_INVITE:

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "crypto/sign.h"
 #include "exchange/bootstrap.h"
+#include "exchange/import.h"
 #include "exchange/mint.h"
 #include "exchange/store.h"
 #include "node/mesh.h"
@@ -36,6 +37,7 @@ static struct {
 	char issued_begun[256];		/* what it was begun with */
 	bool broken_file;		/* node_mesh_file() leaves nodes out */
 	int files, hosts;		/* how often asked for */
+	size_t steps;			/* of imports */
 } mesh;
 
 static inline int64_t now_s(void)
@@ -132,6 +134,20 @@ bool node_mesh_import(struct node *n, const struct bootstrap *b, struct bootstra
 {
 	(void)n;
 	return bootstrap_merge(mesh.store, b, now.wall_ns / NS_PER_S, news, why);
+}
+
+struct import *node_mesh_import_begin(struct node *n, const void *data, size_t len, struct instant now)
+{
+	(void)n;
+	return import_new(mesh.store, data, len, now.wall_ns / NS_PER_S);
+}
+
+enum bootstrap_step node_mesh_import_step(struct node *n, struct import *i, struct bootstrap_news *news, struct instant now, struct text *why)
+{
+	(void)n;
+	(void)now;
+	mesh.steps++;
+	return import_step(i, news, why);
 }
 
 #endif

@@ -97,12 +97,38 @@ static bool serve_paths(void *ctx, Meshd__Paths *p)
 	return v->peers != 13;
 }
 
+/* What is imported is how many slices it takes; 0: one that is refused after three. 'job' is how many there were. */
+static bool serve_import(const Meshd__ImportRequest *q, void **job, Meshd__Response *r, struct text *why)
+{
+	uintptr_t done = (uintptr_t)*job + 1, wanted = q->file.data[0];
+
+	*job = done < (wanted ? wanted : 3) ? (void *)done : NULL;
+	if (*job || !wanted) {
+		if (!*job)
+			text_add(why, "refused in the end");
+		return *job;
+	}
+	r->import = malloc(sizeof(*r->import));
+	meshd__import_news__init(r->import);
+	r->import->added = (uint32_t)done;
+	return true;
+}
+
+static uintptr_t given_up;	/* the slices of jobs that were */
+
+static void serve_give_up(void *job)
+{
+	given_up += (uintptr_t)job;
+}
+
 /* Revoking "bad" and "silent" is refused; what is exported is the names. */
-static bool serve_mesh(void *ctx, const Meshd__Request *q, Meshd__Response *r, struct text *why)
+static bool serve_mesh(void *ctx, const Meshd__Request *q, void **job, Meshd__Response *r, struct text *why)
 {
 	struct text out = { 0 };
 
 	(void)ctx;
+	if (q->kind_case == MESHD__REQUEST__KIND_IMPORT)
+		return serve_import(q->import, job, r, why);
 	if (q->kind_case == MESHD__REQUEST__KIND_REVOKE && !strcmp(q->revoke->node, "bad"))
 		text_add(why, "there is no node 'bad'");
 	if (q->kind_case == MESHD__REQUEST__KIND_REVOKE)
@@ -152,7 +178,7 @@ static bool serve_reload(void *ctx, const char *text, size_t len, struct text *w
 static int serve(int ready, double timeout_s)
 {
 	struct served v = { .loop = ev_loop_new(EVFLAG_AUTO) };
-	struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_down, serve_reload, &v, timeout_s };
+	struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_give_up, serve_down, serve_reload, &v, timeout_s };
 	int error = control_listen(&v.server, v.loop, "test0", &h);
 
 	if (write(ready, &error, sizeof(error)) != sizeof(error) || error)
@@ -403,6 +429,78 @@ static void asks_of_the_mesh(void **state)
 		assert_string_equal(r->error, refused[i][1]);
 		meshd__response__free_unpacked(r, NULL);
 	}
+}
+
+static Meshd__Request import_of(Meshd__ImportRequest *import, uint8_t *slices)
+{
+	Meshd__Request q = MESHD__REQUEST__INIT;
+
+	meshd__import_request__init(import);
+	import->file.data = slices;
+	import->file.len = 1;
+	q.kind_case = MESHD__REQUEST__KIND_IMPORT;
+	q.import = import;
+	return q;
+}
+
+/* What takes long is done in slices, to its end or to a refusal, also when nobody waits for it any more; and others are served in between. */
+static void in_slices(void **state)
+{
+	static const uint8_t counts[] = { 1, 2, 200, 0 };
+	Meshd__ImportRequest import;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts); i++) {
+		uint8_t slices = counts[i];
+		Meshd__Request q = import_of(&import, &slices);
+		Meshd__Response *r = exchange(&q);
+
+		if (slices)
+			assert_int_equal(r->import->added, slices);
+		else
+			assert_string_equal(r->error, "refused in the end");
+		meshd__response__free_unpacked(r, NULL);
+	}
+	for (int i = 0; i < 20; i++) {
+		uint8_t slices = 250, body[64];
+		Meshd__Request q = import_of(&import, &slices);
+		size_t len = meshd__request__pack(&q, body);
+		int fd = raw();
+
+		raw_send(fd, (uint32_t)len, body, len);
+		if (i % 2)
+			assert_true(ask(NULL) > 0);
+		close(fd);
+	}
+	assert_true(ask(NULL) > 0);
+}
+
+/* The server ends while something is under way: in the same process, turn by turn. */
+static void slices_given_up(void **state)
+{
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_give_up, serve_down, serve_reload, NULL, 0 };
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct control_server *s;
+	Meshd__ImportRequest import;
+	uint8_t slices = 250, body[64], header[4];
+	Meshd__Request q = import_of(&import, &slices);
+	size_t len = meshd__request__pack(&q, body);
+	int fd;
+
+	(void)state;
+	given_up = 0;
+	assert_int_equal(control_listen(&s, loop, "wg9", &h), 0);
+	fd = unix_connect(MESHD_RUN_DIR, "wg9", 1000);
+	assert_true(fd >= 0);
+	put_le32(header, (uint32_t)len);
+	assert_int_equal(write(fd, header, 4), 4);
+	assert_int_equal(write(fd, body, len), len);
+	for (int turn = 0; turn < 20; turn++)
+		ev_run(loop, EVRUN_NOWAIT);
+	control_close(s);
+	assert_in_range(given_up, 2, 20);
+	close(fd);
+	ev_loop_destroy(loop);
 }
 
 static void reload_tells_why_not(void **state)
@@ -664,7 +762,7 @@ static void others_are_refused(void **state)
 
 static void names_of_the_living(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_give_up, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct client_names names = { 0 };
 	struct control_server *a, *b;
@@ -693,7 +791,7 @@ static void names_of_the_living(void **state)
 
 static void one_server_a_name(void **state)
 {
-	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_down, serve_reload, NULL, 0 };
+	static const struct control_handler h = { serve_status, serve_routes, serve_paths, serve_mesh, serve_give_up, serve_down, serve_reload, NULL, 0 };
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct control_server *s = NULL;
 
@@ -719,6 +817,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(asks_for_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(asks_for_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(asks_of_the_mesh, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_slices, setup, teardown),
+		cmocka_unit_test_setup_teardown(slices_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload_tells_why_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_configs, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_there, setup, teardown),
