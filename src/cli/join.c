@@ -410,7 +410,7 @@ static int join(struct join *j)
 	struct store *known = NULL;
 	int status = CLI_FAILED;
 
-	if (!choose_name(j) || !pending_read(j->name, &j->pending, &j->was_pending))
+	if (!choose_name(j) || !mesh_files_check() || !pending_read(j->name, &j->pending, &j->was_pending))
 		return CLI_FAILED;
 	if (is_done(j)) {
 		if (!mesh_file_remove(j->name, MESH_FILE_JOIN))
@@ -505,7 +505,8 @@ static int request(struct join *j, const char *file)
 	struct text out = { 0 };
 	bool ok;
 
-	if (!choose_name(j) || !find_mesh(file, mesh) || !pending_read(j->name, &j->pending, &j->was_pending) || !check_files(j))
+	if (!choose_name(j) || !mesh_files_check() || !find_mesh(file, mesh) || !pending_read(j->name, &j->pending, &j->was_pending) ||
+	    !check_files(j))
 		return CLI_FAILED;
 	if (!j->was_pending || j->pending.has_token)
 		key_generate(&rng, j->pending.private_key);

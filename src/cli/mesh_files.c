@@ -61,6 +61,14 @@ bool mesh_file_exists(const char *name, enum mesh_file which)
 	return !access(mesh_file_path(path, name, which), F_OK) || errno != ENOENT;
 }
 
+bool mesh_files_check(void)
+{
+	if (!access(MESHD_CONFIG_DIR, R_OK | W_OK | X_OK) || errno == ENOENT)
+		return true;
+	cli_fail(MESHD_CONFIG_DIR ": %s%s", strerror(errno), errno == EACCES ? " (try: sudo meshd ...)" : "");
+	return false;
+}
+
 bool mesh_file_write(const char *name, enum mesh_file which, const struct text *t)
 {
 	char path[MESH_PATH_MAX];

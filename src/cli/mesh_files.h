@@ -30,6 +30,9 @@ enum {
 const char *mesh_file_path(char out[MESH_PATH_MAX], const char *name, enum mesh_file which);
 bool mesh_file_exists(const char *name, enum mesh_file which);
 
+/* Whether we may look at the files and make others; else it has been said that not. */
+bool mesh_files_check(void);
+
 /* Mode 0600, atomically, the directory made if need be. */
 bool mesh_file_write(const char *name, enum mesh_file which, const struct text *t);
 bool mesh_file_rename(const char *name, enum mesh_file from, enum mesh_file to);

@@ -166,6 +166,8 @@ static bool check_files(const struct init *i)
 	bool secret = mesh_file_exists(i->name, MESH_FILE_SECRET), begun = mesh_file_exists(i->name, MESH_FILE_INIT);
 	char path[MESH_PATH_MAX];
 
+	if (!mesh_files_check())
+		return false;
 	if (mesh_file_exists(i->name, MESH_FILE_CONF)) {
 		cli_fail("%s: is there already, and nothing was changed", mesh_file_path(path, i->name, MESH_FILE_CONF));
 		return false;

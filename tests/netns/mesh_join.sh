@@ -48,6 +48,12 @@ files_sum() { find /etc/meshd -type f -exec sha256sum {} + | sort; }
 # ---- A mesh, and what init does not do twice, or by halves.
 refused "init with an address nobody can have" 'not one that a node can have' a init wa --addr ff02::1
 is "  has written nothing" "$(ls /etc/meshd)" ""
+if cp "$MESHD" /run/meshd.copy && out=$(in_ns a setpriv --reuid 65534 --clear-groups /run/meshd.copy init wa 2>&1) || [[ $out == meshd:* ]]; then
+	like "init by somebody who may not says so" "$out" '^meshd: /etc/meshd: Permission denied'
+else
+	skip "init by somebody who may not says so" "no setpriv: $out"
+fi
+rm -f /run/meshd.copy
 out=$(m a init wa --mesh-name lab --node alpha --addr 10.7.0.1)
 is "init succeeds" "$?" 0
 is "  and says what to do next in three lines" "$(wc -l <<<"$out")" 3
