@@ -34,6 +34,7 @@ enum {
 	DOWN_LIMIT_MS = 30000,
 	ORPHAN_LIMIT_MS = 6000,		/* a daemon whose parent was killed ends by itself */
 	GOING_LIMIT_MS = 300,		/* somebody who is about to be gone */
+	GHOST_LIMIT_MS = 2000,		/* an interface whose processes are dead */
 	POLL_MS = 20,
 };
 
@@ -104,6 +105,23 @@ static int settled_holder(const char *name)
 	return holder;
 }
 
+/* Whether the name is free of interfaces: that of a run that was killed as a whole may be there for a moment longer than its lock. */
+static bool interface_settles(const char *name)
+{
+	static const struct timespec nap = { .tv_nsec = POLL_MS * 1000000L };
+	struct runfile left;
+	bool killed;
+
+	if (!if_nametoindex(name))
+		return true;
+	killed = !runfile_read(&left, name);
+	if (killed)
+		runfile_done(&left);
+	for (int ms = 0; killed && if_nametoindex(name) && ms < GHOST_LIMIT_MS; ms += POLL_MS)
+		nanosleep(&nap, NULL);
+	return !if_nametoindex(name);
+}
+
 /* A name is taken by its lock, or by an interface that is not ours. Says which. */
 static bool check_name(const char *name)
 {
@@ -113,7 +131,7 @@ static bool check_name(const char *name)
 		cli_fail("%s: already up (process %d)", name, holder);
 	else if (holder < 0)
 		cli_fail("%s: %s: %s", name, MESHD_RUN_DIR, strerror(-holder));
-	else if (if_nametoindex(name))
+	else if (!interface_settles(name))
 		cli_fail("%s: an interface of that name exists already", name);
 	else
 		return true;

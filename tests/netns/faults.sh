@@ -144,6 +144,15 @@ after_kill() { # WHAT PID...: the next up cleans up and starts
 after_kill "SIGKILL of the parent" "$(parent_pid wga)"
 after_kill "SIGKILL of both" "$(parent_pid wga)" "$(daemon_pid wga)"
 after_kill "SIGKILL of both, the other way round" "$(daemon_pid wga)" "$(parent_pid wga)"
+# The interface of the dead is there a moment longer than they: that moment is made long.
+pids=("$(daemon_pid wga)" "$(parent_pid wga)")
+kill -KILL "${pids[@]}"
+wait_for 5 gone "${pids[0]}"
+sleep 0.3
+ip_ns a tuntap add dev wga mode tun
+(sleep 0.6 && ip_ns a link delete dev wga) &
+check "up while the interface of a killed run is just going" "${up[@]}"
+wait $!
 check "down at last" meshd_down a wga
 check "  nothing left behind" traceless a wga
 
