@@ -6,13 +6,13 @@
 #include "cli/ask.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/options.h"
 #include "cli/term.h"
 #include "node/config.h"
 
@@ -86,51 +86,31 @@ static bool print(const struct ask_command *c, const struct answers *a, bool jso
 	return ask_print(&out);
 }
 
-bool ask_name_is_good(const char *name)
+int ask_arguments(const struct cli_option *options, const char *synopsis, int argc, char **argv, const char **words, int words_max)
 {
-	if (!name || config_interface_name(name))
-		return true;
-	cli_fail("'%s' cannot be an interface's name", name);
-	return false;
-}
+	int at = cli_options(options, argc, argv);
 
-static int usage(const char *command)
-{
-	char synopsis[64];
-
-	snprintf(synopsis, sizeof(synopsis), "%s [NAME] [--json]", command);
-	return cli_usage(synopsis);
-}
-
-/* The interface to ask and the form of the answer. CLI_DONE, or the exit status. */
-static int parse_arguments(int argc, char **argv, const char **name, bool *json)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int c;
-
-	optind = 0;	/* glibc and musl: start over, main may have used getopt before */
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "j", options, NULL)) != -1) {
-		if (c != 'j')
-			return usage(argv[0]);
-		*json = true;
-	}
-	if (argc - optind > 1)
-		return usage(argv[0]);
-	*name = argv[optind];
-	return ask_name_is_good(*name) ? CLI_DONE : CLI_USAGE;
+	if (at < 0 || argc - at > words_max)
+		return cli_usage(synopsis);
+	for (int i = 0; i < words_max; i++)
+		words[i] = at + i < argc ? argv[at + i] : NULL;
+	if (!words[0] || config_interface_name(words[0]))
+		return CLI_DONE;
+	cli_fail("'%s' cannot be an interface's name", words[0]);
+	return CLI_USAGE;
 }
 
 int ask_run(const struct ask_command *command, int argc, char **argv)
 {
 	struct answers a = { .sub_sessions = command->sub_sessions };
-	const char *name = NULL;
 	bool json = false, asked, printed;
-	int status = parse_arguments(argc, argv, &name, &json);
+	const struct cli_option options[] = { { "json", 'j', &json, NULL }, { 0 } };
+	const char *name = NULL;
+	char synopsis[64];
+	int status;
 
+	snprintf(synopsis, sizeof(synopsis), "%s [NAME] [--json]", argv[0]);
+	status = ask_arguments(options, synopsis, argc, argv, &name, 1);
 	if (status != CLI_DONE)
 		return status;
 	asked = ask_each(name, ask_one, &a);

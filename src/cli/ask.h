@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "proto/control.pb-c.h"
 
+struct cli_option;
+
 /*
  * A command that shows what daemons say: "meshd COMMAND [NAME] [--json]". Three steps that do not mix: ask every daemon (cli/client.h), render
  * what they said - pure functions, the command's own - and print it.
@@ -26,8 +28,11 @@ bool ask_each(const char *name, bool (*one)(void *ctx, const char *name), void *
 /* Write to standard output, and free. */
 bool ask_print(struct text *out);
 
-/* Whether an argument can be an interface's name; NULL is none, and good. */
-bool ask_name_is_good(const char *name);
+/*
+ * The arguments of such a command: its options, then up to 'words_max' words, of which the first is an interface's name. What is not there is
+ * NULL in 'words'. CLI_DONE, or the exit status when it is called in a wrong way, which has been said.
+ */
+int ask_arguments(const struct cli_option *options, const char *synopsis, int argc, char **argv, const char **words, int words_max);
 
 /* Run it; argv[0] is the command's own name. Returns the exit status. */
 int ask_run(const struct ask_command *command, int argc, char **argv);

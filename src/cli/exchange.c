@@ -6,7 +6,6 @@
 #include "cli/mesh.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/mesh_files.h"
+#include "cli/options.h"
 #include "cli/qr.h"
 #include "exchange/mint.h"
 #include "sys/privs.h"
@@ -51,37 +51,23 @@ static bool export_nodes(const char *name, bool binary, char **nodes, size_t cou
 	return !out->failed;
 }
 
-static int export_usage(void)
-{
-	return cli_usage("export [NAME] [--binary] [--qr] [NODE...]");
-}
-
 int cmd_export(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "binary", no_argument, NULL, 'b' },
-		{ "qr", no_argument, NULL, 'q' },
-		{ 0 },
-	};
-	struct text out = { 0 }, why = { 0 };
 	bool binary = false, qr = false, ok;
+	const struct cli_option options[] = { { "binary", 0, &binary, NULL }, { "qr", 0, &qr, NULL }, { 0 } };
+	int at = cli_options(options, argc, argv);
+	struct text out = { 0 }, why = { 0 };
 	const char *given = NULL;
 	char name[16];
-	int c;
 
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c != 'b' && c != 'q')
-			return export_usage();
-		*(c == 'b' ? &binary : &qr) = true;
-	}
+	if (at < 0)
+		return cli_usage("export [NAME] [--binary] [--qr] [NODE...]");
 	/* The first word is an interface if one of that name runs; else it is a node. */
-	if (argv[optind] && mesh_interface_runs(argv[optind]))
-		given = argv[optind++];
+	if (argv[at] && mesh_interface_runs(argv[at]))
+		given = argv[at++];
 	if (!mesh_interface(given, name))
 		return CLI_FAILED;
-	if (!export_nodes(name, binary && !qr, argv + optind, (size_t)(argc - optind), &out, &why)) {
+	if (!export_nodes(name, binary && !qr, argv + at, (size_t)(argc - at), &out, &why)) {
 		text_done(&out);
 		return fail_with(&why);
 	}
@@ -247,37 +233,18 @@ static int revoke_delegate(const char *name, const char *node)
 	return ok ? CLI_DONE : CLI_FAILED;
 }
 
-static int revoke_usage(void)
-{
-	return cli_usage("revoke [NAME] NODE [--reason REASON] | revoke [NAME] --delegate NODE");
-}
-
 int cmd_revoke(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "reason", required_argument, NULL, 'r' },
-		{ "delegate", no_argument, NULL, 'd' },
-		{ 0 },
-	};
 	const char *reason = NULL, *node;
 	bool delegate = false;
+	const struct cli_option options[] = { { "reason", 0, NULL, &reason }, { "delegate", 0, &delegate, NULL }, { 0 } };
+	int at = cli_options(options, argc, argv), words = argc - at;
 	char name[16];
-	int c;
 
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'r')
-			reason = optarg;
-		else if (c == 'd')
-			delegate = true;
-		else
-			return revoke_usage();
-	}
-	if (argc - optind < 1 || argc - optind > 2 || (delegate && reason))
-		return revoke_usage();
+	if (at < 0 || words < 1 || words > 2 || (delegate && reason))
+		return cli_usage("revoke [NAME] NODE [--reason REASON] | revoke [NAME] --delegate NODE");
 	node = argv[argc - 1];
-	if (!mesh_interface(argc - optind == 2 ? argv[optind] : NULL, name))
+	if (!mesh_interface(words == 2 ? argv[at] : NULL, name))
 		return CLI_FAILED;
 	return delegate ? revoke_delegate(name, node) : revoke_node(name, node, reason);
 }

@@ -10,7 +10,6 @@
 #include "cli/mesh.h"
 
 #include <ctype.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/mesh_files.h"
+#include "cli/options.h"
 #include "exchange/token.h"
 #include "node/config.h"
 #include "sys/clock.h"
@@ -530,32 +530,21 @@ static int run(struct join *j, const char *arg, bool wants_request, const char *
 
 int cmd_join(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "request", no_argument, NULL, 'r' },
-		{ "file", required_argument, NULL, 'f' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ 0 },
-	};
 	struct join *j = calloc(1, sizeof(*j));
 	const char *file = NULL;
-	bool wants_request = false, good = true;
-	int c, status;
+	bool wants_request = false, verbose = false;
+	const struct cli_option options[] = {
+		{ "request", 0, &wants_request, NULL }, { "file", 0, NULL, &file }, { "verbose", 'v', &verbose, NULL }, { 0 },
+	};
+	int at = cli_options(options, argc, argv), words = argc - at, status;
 
 	if (!j)
 		return cli_fail("out of memory");
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
-		good = good && c != '?';
-		wants_request |= c == 'r';
-		j->verbose |= c == 'v';
-		file = c == 'f' ? optarg : file;
-	}
-	good = good && argc - optind >= 1 && *argv[optind] && argc - optind <= (wants_request ? 1 : 2) && (wants_request || !file);
 	privs_protect();
-	if (good) {
-		j->given = argc - optind == 2 ? argv[optind + 1] : NULL;
-		status = run(j, argv[optind], wants_request, file);
+	if (at > 0 && words >= 1 && *argv[at] && words <= (wants_request ? 1 : 2) && (wants_request || !file)) {
+		j->verbose = verbose;
+		j->given = words == 2 ? argv[at + 1] : NULL;
+		status = run(j, argv[at], wants_request, file);
 	} else {
 		status = cli_usage(SYNOPSIS);
 	}

@@ -5,7 +5,6 @@
  */
 #include "cli/mesh.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "cli/client.h"
 #include "cli/json.h"
 #include "cli/mesh_files.h"
+#include "cli/options.h"
 #include "cli/term.h"
 #include "crypto/key.h"
 #include "exchange/item.h"
@@ -309,11 +309,6 @@ void mesh_device_conf(const Meshd__Mesh *m, const struct mesh_device *d, struct 
  * The command.
  */
 
-static int usage(void)
-{
-	return cli_usage("mesh [NAME] [--json]");
-}
-
 static int show(const char *name, bool json)
 {
 	Meshd__MeshRequest mesh = MESHD__MESH_REQUEST__INIT;
@@ -342,24 +337,13 @@ static int show(const char *name, bool json)
 
 int cmd_mesh(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
-	};
-	char name[16];
 	bool json = false;
-	int c;
+	const struct cli_option options[] = { { "json", 'j', &json, NULL }, { 0 } };
+	const char *given = NULL;
+	char name[16];
+	int status = ask_arguments(options, "mesh [NAME] [--json]", argc, argv, &given, 1);
 
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "j", options, NULL)) != -1) {
-		if (c != 'j')
-			return usage();
-		json = true;
-	}
-	if (argc - optind > 1)
-		return usage();
-	if (argv[optind] && !ask_name_is_good(argv[optind]))
-		return CLI_USAGE;
-	return mesh_interface(argv[optind], name) ? show(name, json) : CLI_FAILED;
+	if (status != CLI_DONE)
+		return status;
+	return mesh_interface(given, name) ? show(name, json) : CLI_FAILED;
 }

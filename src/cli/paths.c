@@ -10,7 +10,6 @@
  */
 #include "cli/paths.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json.h"
+#include "cli/options.h"
 #include "cli/term.h"
 #include "crypto/key.h"
 
@@ -527,37 +527,16 @@ static int show_again_and_again(const struct wanted *w)
 	}
 }
 
-/* One word is an interface's name. CLI_DONE, or the exit status. */
-static int parse_arguments(int argc, char **argv, struct wanted *w)
-{
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "watch", no_argument, NULL, 'w' },
-		{ 0 },
-	};
-	int c;
-
-	optind = 0;	/* glibc and musl: start over, main may have used getopt before */
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "jw", options, NULL)) != -1) {
-		w->json |= c == 'j';
-		w->watch |= c == 'w';
-		if (c == '?')
-			return cli_usage("paths [NAME] [PEER] [--json] [--watch]");
-	}
-	if (argc - optind > 2)
-		return cli_usage("paths [NAME] [PEER] [--json] [--watch]");
-	w->name = argc - optind > 0 ? argv[optind] : NULL;
-	w->peer = argc - optind > 1 ? argv[optind + 1] : NULL;
-	return ask_name_is_good(w->name) ? CLI_DONE : CLI_USAGE;
-}
-
 int cmd_paths(int argc, char **argv)
 {
 	struct wanted w = { 0 };
-	int status = parse_arguments(argc, argv, &w);
+	const struct cli_option options[] = { { "json", 'j', &w.json, NULL }, { "watch", 'w', &w.watch, NULL }, { 0 } };
+	const char *words[2] = { NULL, NULL };
+	int status = ask_arguments(options, "paths [NAME] [PEER] [--json] [--watch]", argc, argv, words, 2);
 
 	if (status != CLI_DONE)
 		return status;
+	w.name = words[0];
+	w.peer = words[1];
 	return w.watch ? show_again_and_again(&w) : show_once(&w);
 }

@@ -8,7 +8,6 @@
  */
 #include "cli/routes.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/json.h"
+#include "cli/options.h"
 #include "cli/term.h"
 #include "wire/babel.h"
 
@@ -605,31 +605,6 @@ static bool ask_one(void *ctx, const char *name)
 	return ok;
 }
 
-static int parse_arguments(int argc, char **argv, struct wanted *w)
-{
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "neighbours", no_argument, NULL, 'n' },
-		{ 0 },
-	};
-	int c;
-
-	optind = 0;	/* glibc and musl: start over, main may have used getopt before */
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "ajn", options, NULL)) != -1) {
-		w->all |= c == 'a';
-		w->json |= c == 'j';
-		w->neighbours |= c == 'n';
-		if (c == '?')
-			return cli_usage("routes [NAME] [--all | --neighbours] [--json]");
-	}
-	if (argc - optind > 1)
-		return cli_usage("routes [NAME] [--all | --neighbours] [--json]");
-	w->name = argv[optind];
-	return ask_name_is_good(w->name) ? CLI_DONE : CLI_USAGE;
-}
-
 static bool print(const struct wanted *w, const struct answers *a)
 {
 	struct text out = { 0 };
@@ -647,7 +622,10 @@ int cmd_routes(int argc, char **argv)
 {
 	struct answers a = { 0 };
 	struct wanted w = { 0 };
-	int status = parse_arguments(argc, argv, &w);
+	const struct cli_option options[] = {
+		{ "all", 'a', &w.all, NULL }, { "json", 'j', &w.json, NULL }, { "neighbours", 'n', &w.neighbours, NULL }, { 0 },
+	};
+	int status = ask_arguments(options, "routes [NAME] [--all | --neighbours] [--json]", argc, argv, &w.name, 1);
 	bool asked, printed;
 
 	if (status != CLI_DONE)

@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/options.h"
 #include "crypto/key.h"
 #include "node/config.h"
 #include "sys/configfile.h"
@@ -73,26 +73,6 @@ static bool is_name(const char *arg)
 struct up_options {
 	bool foreground, verbose;
 };
-
-static bool parse_options(struct up_options *o, int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "fv", longs, NULL)) != -1) {
-		if (c == 'f')
-			o->foreground = true;
-		else if (c == 'v')
-			o->verbose = true;
-		else
-			return false;
-	}
-	return optind == argc - 1;
-}
 
 /* Who holds the lock once those have gone who are just going: after a kill the daemon outlives its parent for a moment. */
 static int settled_holder(const char *name)
@@ -195,17 +175,18 @@ static int up(const struct configfile *f, const char *arg, const struct up_optio
 int cmd_up(int argc, char **argv)
 {
 	struct up_options o = { 0 };
+	const struct cli_option options[] = { { "foreground", 'f', &o.foreground, NULL }, { "verbose", 'v', &o.verbose, NULL }, { 0 } };
+	int at = cli_options(options, argc, argv), status;
 	struct text why = { 0 };
 	struct configfile f;
-	int status;
 
-	if (!parse_options(&o, argc, argv))
+	if (at != argc - 1)
 		return cli_usage("up [-f] [-v] NAME|FILE.conf");
 	privs_protect();
 	if (!cli_check_system())
 		return CLI_FAILED;
-	if (configfile_find(&f, argv[optind], &why))
-		status = up(&f, argv[optind], &o);
+	if (configfile_find(&f, argv[at], &why))
+		status = up(&f, argv[at], &o);
 	else
 		status = cli_fail("%s", why.s ? why.s : "out of memory");
 	text_done(&why);
@@ -287,30 +268,14 @@ static bool has_leftovers(const char *name)
 	return found;
 }
 
-/* What is to be taken down; NULL: wrong usage. */
-static const char *down_argument(int argc, char **argv, bool *planned)
-{
-	static const struct option longs[] = {
-		{ "planned", no_argument, NULL, 'p' },
-		{ 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c != 'p')
-			return NULL;
-		*planned = true;
-	}
-	return optind == argc - 1 ? argv[optind] : NULL;
-}
-
 int cmd_down(int argc, char **argv)
 {
 	struct configfile f;
 	bool planned = false;
-	int holder, status;
+	const struct cli_option options[] = { { "planned", 0, &planned, NULL }, { 0 } };
+	int at = cli_options(options, argc, argv), holder, status;
 
-	if (!find_argument(&f, down_argument(argc, argv, &planned), "down [--planned] NAME|FILE.conf", &status))
+	if (!find_argument(&f, at == argc - 1 ? argv[at] : NULL, "down [--planned] NAME|FILE.conf", &status))
 		return status;
 	if (!privs_have_net_admin())
 		return cli_fail("the capability CAP_NET_ADMIN is missing: run it as root");
