@@ -23,6 +23,9 @@
  * each an uplink: then it knows which it has, packets leave by the one that is said, and every pair of two nodes' addresses is a way of its own.
  */
 
+#define SECONDS(n) ((n) * US_PER_S)
+#define MS(n) ((n) * US_PER_MS)
+
 enum {
 	SIM_NODES_MAX = 64,
 	SIM_DGRAM_MAX = 2048,

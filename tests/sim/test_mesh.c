@@ -13,10 +13,7 @@
 #include <cmocka.h>
 
 #include "node/mesh_inside.h"
-#include "sim.h"
-
-#define SECONDS(n) ((n) * US_PER_S)
-#define MS(n) ((n) * US_PER_MS)
+#include "arrivals.h"
 
 static const struct sim_link wan = { .delay_us = 10000 };
 
@@ -25,26 +22,6 @@ static struct world {
 	struct store *all;		/* what the founder has signed */
 	uint8_t mesh_seed[SIGN_SEED_LEN], mesh[SIGN_KEY_LEN];
 } w;
-
-static struct {
-	uint64_t tag, count;
-	unsigned int hop_limit;
-	int64_t last_us, gap_us;
-} got[SIM_NODES_MAX];
-
-static void look(struct sim *s, size_t node, const uint8_t *packet, size_t len)
-{
-	uint64_t tag = sim_tag(packet, len);
-
-	if (!tag)
-		return;
-	got[node].tag = tag;
-	got[node].count++;
-	got[node].hop_limit = packet[7];
-	if (got[node].last_us && s->now_us - got[node].last_us > got[node].gap_us)
-		got[node].gap_us = s->now_us - got[node].last_us;
-	got[node].last_us = s->now_us;
-}
 
 static int64_t hello_us = SECONDS(1);
 
@@ -98,8 +75,7 @@ static void founded_of(uint64_t seed, size_t nodes, size_t members)
 	const char *why = "";
 
 	sim_init(&w.s, seed);
-	memset(got, 0, sizeof(got));
-	w.s.on_packet = look;
+	arrivals_watch(&w.s);
 	memset(w.mesh_seed, (int)seed + 1, sizeof(w.mesh_seed));
 	sign_public(w.mesh, w.mesh_seed);
 	w.all = store_new(w.mesh);

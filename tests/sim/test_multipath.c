@@ -14,37 +14,15 @@
 #include <cmocka.h>
 
 #include "node/inside.h"
-#include "sim.h"
-
-#define SECONDS(n) ((n) * US_PER_S)
-#define MS(n) ((n) * US_PER_MS)
+#include "arrivals.h"
 
 static const struct sim_link fast = { .delay_us = 10000 }, slow = { .delay_us = 11000 }, dead = { .cut = true };
-
-/* What arrived at each node: how many, the last, and the longest wait for one. */
-static struct {
-	uint64_t tag, count;
-	int64_t last_us, gap_us;
-} got[SIM_NODES_MAX];
 
 /* Datagrams that node 0 sent to each address of node 1, and of them data. */
 static uint64_t sent_to[2];
 
 /* And to addresses that are no node's. */
 static uint64_t sent_astray;
-
-static void look(struct sim *s, size_t node, const uint8_t *packet, size_t len)
-{
-	uint64_t tag = sim_tag(packet, len);
-
-	if (!tag)
-		return;
-	got[node].tag = tag;
-	got[node].count++;
-	if (got[node].last_us && s->now_us - got[node].last_us > got[node].gap_us)
-		got[node].gap_us = s->now_us - got[node].last_us;
-	got[node].last_us = s->now_us;
-}
 
 static void look_out(struct sim *s, size_t from, const struct sim_dgram *d)
 {
@@ -60,10 +38,9 @@ static void look_out(struct sim *s, size_t from, const struct sim_dgram *d)
 static void two_uplinks(struct sim *s, uint64_t seed, unsigned int lanes)
 {
 	sim_init(s, seed);
-	memset(got, 0, sizeof(got));
+	arrivals_watch(s);
 	memset(sent_to, 0, sizeof(sent_to));
 	s->lanes = lanes;
-	s->on_packet = look;
 	s->on_dgram = look_out;
 	for (size_t i = 0; i < 2; i++) {
 		sim_add_node(s);
@@ -324,7 +301,7 @@ static void nat_rebinding(void **state)
 	(void)state;
 	sim_init(&s, 60);
 	again();
-	s.on_packet = look;
+	arrivals_watch(&s);
 	sim_add_node(&s);
 	sim_add_node(&s);
 	sim_add_nat(&s, 0, SIM_NAT_RANDOM);
@@ -352,7 +329,7 @@ static void moves_away(void **state)
 	(void)state;
 	sim_init(&s, 61);
 	again();
-	s.on_packet = look;
+	arrivals_watch(&s);
 	sim_add_node(&s);
 	sim_add_node(&s);
 	sim_set_link(&s, 0, 1, &fast);
@@ -484,7 +461,7 @@ static void babel_hears_of_it(void **state)
 	(void)state;
 	sim_init(&s, 100);
 	again();
-	s.on_packet = look;
+	arrivals_watch(&s);
 	for (size_t i = 0; i < 3; i++) {
 		sim_add_node(&s);
 		if (i < 2)

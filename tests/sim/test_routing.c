@@ -15,39 +15,14 @@
 
 #include "base/bytes.h"
 #include "node/inside.h"
-#include "sim.h"
-
-#define SECONDS(n) ((n) * US_PER_S)
-#define MS(n) ((n) * US_PER_MS)
+#include "arrivals.h"
 
 static const struct sim_link wan = { .delay_us = 10000 };
-
-/* What arrived at each node: the last tag, how many, and the hop limit of the last. */
-static struct {
-	uint64_t tag, count;
-	unsigned int hop_limit;
-	int64_t last_us, gap_us;
-} got[SIM_NODES_MAX];
-
-static void look(struct sim *s, size_t node, const uint8_t *packet, size_t len)
-{
-	uint64_t tag = sim_tag(packet, len);
-
-	if (!tag)
-		return;
-	got[node].tag = tag;
-	got[node].count++;
-	got[node].hop_limit = packet[7];
-	if (got[node].last_us && s->now_us - got[node].last_us > got[node].gap_us)
-		got[node].gap_us = s->now_us - got[node].last_us;
-	got[node].last_us = s->now_us;
-}
 
 static void mesh(struct sim *s, uint64_t seed, size_t nodes)
 {
 	sim_init(s, seed);
-	memset(got, 0, sizeof(got));
-	s->on_packet = look;
+	arrivals_watch(s);
 	for (size_t i = 0; i < nodes; i++) {
 		sim_add_node(s);
 		sim_route(s, i, SECONDS(1));

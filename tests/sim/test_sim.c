@@ -16,9 +16,6 @@
 #include "node/inside.h"
 #include "sim.h"
 
-#define SECONDS(n) ((n) * US_PER_S)
-#define MS(n) ((n) * US_PER_MS)
-
 static const struct sim_link WAN = { .delay_us = 20000 };
 
 /* Two plain WireGuards: what is sent is what WireGuard's timers say, and nothing else. test_spread.c has the rest. */

@@ -11,9 +11,6 @@
  * Flows between nodes 0 and 1, watched packet by packet: what is lost, doubled or turned round, which sub-session and tuple it came by, and how many
  * control messages that took.
  */
-#define SECONDS(n) ((n) * US_PER_S)
-#define MS(n) ((n) * US_PER_MS)
-
 enum {
 	FLOWS = 64,
 	SEQUENCES = 100000,
