@@ -255,14 +255,6 @@ size_t change_pick_addresses(const struct endpoint *v, size_t count, struct endp
 	return n;
 }
 
-const struct endpoint *change_first_address(const struct change_endpoint *v, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (v[i].count)
-			return &v[i].v[0];
-	return NULL;
-}
-
 /* By public key, then by place; the peers lie in one array, so their addresses are their order. */
 static int compare_peers(const void *a, const void *b)
 {

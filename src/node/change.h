@@ -205,9 +205,6 @@ bool change_endpoints_same(const struct change_endpoint *a, size_t a_count, cons
  */
 size_t change_pick_addresses(const struct endpoint *v, size_t count, struct endpoint out[ENDPOINT_ADDRESSES_MAX]);
 
-/* The first address there is in a list, or NULL. */
-const struct endpoint *change_first_address(const struct change_endpoint *v, size_t count);
-
 /* How packets from link to link go where nothing is said: in the lane if Babel runs, else as under wg-quick. */
 enum transit_mode change_transit_default(const struct change *c);
 

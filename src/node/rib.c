@@ -74,7 +74,7 @@ static bool grow(struct rib *r)
 	return true;
 }
 
-struct rib_entry *rib_find(const struct rib *r, const struct prefix_pair *p)
+static struct rib_entry *find(const struct rib *r, const struct prefix_pair *p)
 {
 	struct rib_entry *e = r->bucket_count ? r->buckets[bucket_of(r, p)] : NULL;
 
@@ -85,7 +85,7 @@ struct rib_entry *rib_find(const struct rib *r, const struct prefix_pair *p)
 
 struct rib_entry *rib_get(struct rib *r, const struct prefix_pair *p)
 {
-	struct rib_entry *e = rib_find(r, p);
+	struct rib_entry *e = find(r, p);
 	size_t at;
 
 	if (e || !grow(r))
@@ -281,7 +281,7 @@ void rib_reset(struct rib *r)
 
 void rib_kernel_again(struct rib *r, const struct prefix_pair *p)
 {
-	struct rib_entry *e = rib_find(r, p);
+	struct rib_entry *e = find(r, p);
 
 	if (e && e->kind != NODE_ROUTE_NONE)
 		for_kernel(r, e);

@@ -55,7 +55,6 @@ void rib_done(struct rib *r);
 
 /* The entry of a pair, made if need be. NULL: no memory. (There may be a hundred thousand.) */
 struct rib_entry *rib_get(struct rib *r, const struct prefix_pair *p);
-struct rib_entry *rib_find(const struct rib *r, const struct prefix_pair *p);
 
 /* It changed: put it on both lists. */
 void rib_changed(struct rib *r, struct rib_entry *e);

@@ -89,18 +89,6 @@ static int get_link(struct netlink *nl, uint32_t ifindex, const char *name, stru
 	return err;
 }
 
-int netlink_link_find(struct netlink *nl, const char *name, uint32_t *ifindex)
-{
-	struct link l;
-	int err = -ENODEV;
-
-	if (name[0] && strlen(name) < IFNAMSIZ)
-		err = get_link(nl, 0, name, &l);
-	if (!err)
-		*ifindex = l.ifindex;
-	return err;
-}
-
 int netlink_link_get(struct netlink *nl, uint32_t ifindex, uint32_t *mtu, bool *up)
 {
 	struct link l;
@@ -152,15 +140,6 @@ int netlink_link_promote(struct netlink *nl, uint32_t ifindex)
 int netlink_link_set_rp_filter(struct netlink *nl, uint32_t ifindex, uint32_t mode)
 {
 	return set_devconf4(nl, ifindex, IPV4_DEVCONF_RP_FILTER, mode);
-}
-
-int netlink_link_delete(struct netlink *nl, uint32_t ifindex)
-{
-	struct netlink_request r;
-	struct ifinfomsg *ifi = netlink_request_begin(&r, RTM_DELLINK, 0, sizeof(*ifi));
-
-	ifi->ifi_index = (int)ifindex;
-	return ifindex ? netlink_request_run(nl, &r, NULL) : -ENODEV;
 }
 
 static int change_address(struct netlink *nl, uint16_t type, uint16_t flags, uint32_t ifindex,

@@ -27,10 +27,8 @@ void netlink_close(struct netlink *nl);
 const char *netlink_error(const struct netlink *nl);
 
 /* Links. */
-int netlink_link_find(struct netlink *nl, const char *name, uint32_t *ifindex);	/* -ENODEV: none */
 int netlink_link_get(struct netlink *nl, uint32_t ifindex, uint32_t *mtu, bool *up);
 int netlink_link_set(struct netlink *nl, uint32_t ifindex, uint32_t mtu, bool up);	/* mtu 0: leave */
-int netlink_link_delete(struct netlink *nl, uint32_t ifindex);
 
 /*
  * Let the other IPv4 addresses of a subnet stay when the first of them is removed, and with them the
@@ -111,9 +109,6 @@ int netlink_local_route_delete(struct netlink *nl, const struct ip_prefix *p);
 
 /* Whether 'table' holds no route of 'family' (0: of either). 1 yes, 0 no, or negative errno. */
 int netlink_table_empty(struct netlink *nl, uint8_t family, uint32_t table);
-
-/* Whether the interface has a route in main that covers 'dst' ("ip route show dev X match DST"). 1, 0 or negative errno. */
-int netlink_route_match(struct netlink *nl, uint32_t ifindex, const struct ip_prefix *dst);
 
 /* The routes of 'family' in 'table' over an interface. */
 int netlink_route_each(struct netlink *nl, uint32_t ifindex, uint8_t family, uint32_t table,

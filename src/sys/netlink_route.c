@@ -147,7 +147,6 @@ struct scan {
 	uint32_t ifindex;			/* 0: any */
 	void (*see)(struct scan *s, const struct entry *e);
 
-	const struct ip_prefix *covered;	/* is it? */
 	uint32_t except;			/* an interface that shall not count */
 	bool found;
 	struct entry best;
@@ -213,23 +212,6 @@ int netlink_table_empty(struct netlink *nl, uint8_t family, uint32_t table)
 			return 0;
 	}
 	return 1;
-}
-
-static void see_covering(struct scan *s, const struct entry *e)
-{
-	s->found = s->found || (e->route.dst.len <= s->covered->len &&
-				ip_prefix_covers(&e->route.dst, &s->covered->addr));
-}
-
-int netlink_route_match(struct netlink *nl, uint32_t ifindex, const struct ip_prefix *dst)
-{
-	struct scan s = {
-		.family = dst->addr.family, .table = RT_TABLE_MAIN, .ifindex = ifindex,
-		.see = see_covering, .covered = dst,
-	};
-	int err = scan_table(nl, &s);
-
-	return err ? err : s.found;
 }
 
 static void see_route(struct scan *s, const struct entry *e)

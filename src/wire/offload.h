@@ -159,11 +159,4 @@ bool merge_add(struct merge *m, uint8_t *packet, uint32_t len);
  */
 size_t merge_end(struct merge *m, const struct tun_write **writes);
 
-/*
- * For a write of several packets that the TUN refused (EINVAL, EIO): take it apart. 'singles', with room for
- * MERGE_SEGMENTS_MAX, gets w->packets: each a vnet header that says nothing and the packet as it was added, as one piece
- * for a write of its own. (A checksum of the first that came as 0xffff may now be 0, which is the same.) Returns how many. Once only.
- */
-uint32_t merge_undo(const struct tun_write *w, struct piece *singles);
-
 #endif

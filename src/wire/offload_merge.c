@@ -417,38 +417,3 @@ size_t merge_end(struct merge *m, const struct tun_write **writes)
 	*writes = m->writes;
 	return m->write_count;
 }
-
-/* The first packet's header has become the super-packet's: give it back its lengths, flags and checksums. */
-static void restore_first(uint8_t *packet, const struct vnet *v)
-{
-	uint8_t *h = packet + v->csum_start;
-	uint32_t len = (uint32_t)v->hdr_len + v->gso_size, transport = len - v->csum_start;
-	uint16_t sum;
-
-	stamp_ip_len(packet, len);
-	if (v->gso_type == VNET_GSO_UDP_L4)
-		put_be16(h + 4, (uint16_t)transport);
-	else
-		h[13] &= (uint8_t)~TCP_PSH;	/* nothing would have followed it */
-	put_be16(h + v->csum_offset, 0);
-	sum = ip_sum_fold(ip_sum(ip_sum_pseudo(packet, v->csum_offset == 16 ? IP_PROTO_TCP : IP_PROTO_UDP) + transport, h, transport));
-	put_be16(h + v->csum_offset, sum == 0 && v->gso_type == VNET_GSO_UDP_L4 ? 0xffff : sum);
-}
-
-uint32_t merge_undo(const struct tun_write *w, struct piece *singles)
-{
-	struct vnet v;
-
-	vnet_read(&v, w->pieces[0].base);
-	if (w->count > 1)
-		restore_first(w->pieces[0].base + VNET_LEN, &v);
-	singles[0] = w->pieces[0];
-	for (uint32_t i = 1; i < w->count; i++) {
-		uint32_t before = VNET_LEN + (uint32_t)v.hdr_len;
-
-		singles[i] = (struct piece){ .base = w->pieces[i].base - before, .len = w->pieces[i].len + before };
-	}
-	for (uint32_t i = 0; i < w->count; i++)
-		memset(singles[i].base, 0, VNET_LEN);
-	return w->count;
-}

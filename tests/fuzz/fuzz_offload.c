@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "../unit/inner_packets.h"
+#include "../unit/merge_undo.h"
 #include "wire/offload.h"
 
 enum { BATCH_MAX = 512, BYTES_MAX = 1 << 18 };

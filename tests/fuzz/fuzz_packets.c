@@ -13,6 +13,7 @@
  * behind the cryptography. After each batch everything that must always hold is looked at; above all, nothing
  * comes out of the TUN that some peer did not seal, from an address that is his, and nothing twice.
  */
+#include "../unit/merge_undo.h"
 #include "packets_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -82,11 +82,18 @@ static void answer_to_request(const char *answer, struct text *request)
 	}
 }
 
+static const struct endpoint *first_address(const struct change_peer *p)
+{
+	for (size_t i = 0; i < p->endpoint_count; i++)
+		if (p->endpoints[i].count)
+			return &p->endpoints[i].v[0];
+	return NULL;
+}
+
 /* A scope's name is lost on the way: a node has none. */
 static bool same_address(const struct change_peer *p, const struct change_peer *q)
 {
-	const struct endpoint *a = change_first_address(p->endpoints, p->endpoint_count);
-	const struct endpoint *b = change_first_address(q->endpoints, q->endpoint_count);
+	const struct endpoint *a = first_address(p), *b = first_address(q);
 
 	return a && b ? endpoint_equal(a, b) : !a && !b;
 }

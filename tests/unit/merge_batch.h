@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "inner_packets.h"
+#include "merge_undo.h"
 #include "wire/offload.h"
 
 enum {

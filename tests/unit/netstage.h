@@ -148,10 +148,9 @@ static inline struct netlink_route route(const char *dst, uint32_t table, uint32
 
 static inline uint32_t index_of(const char *name)
 {
-	uint32_t ifindex = 0;
+	uint32_t ifindex = if_nametoindex(name);
 
-	assert_int_equal(netlink_link_find(&nl, name, &ifindex), 0);
-	assert_int_equal(ifindex, if_nametoindex(name));
+	assert_int_not_equal(ifindex, 0);
 	return ifindex;
 }
 

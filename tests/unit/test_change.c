@@ -177,7 +177,6 @@ static void endpoints_grow(void **state)
 	struct endpoint e = there("192.0.2.0:1");
 
 	(void)state;
-	assert_null(change_first_address(p->endpoints, p->endpoint_count));
 	assert_int_equal(change_add_endpoint(p)->count, 0);
 	assert_int_equal(p->bits, CHANGE_PEER_ENDPOINTS);
 	for (uint8_t i = 1; i < ENDPOINTS_MAX; i++) {
@@ -188,7 +187,6 @@ static void endpoints_grow(void **state)
 	assert_false(change_add_address(p, &e));
 	for (uint8_t i = 1; i < ENDPOINTS_MAX; i++)
 		assert_int_equal(p->endpoints[i].v[0].addr.bytes[3], i);
-	assert_int_equal(change_first_address(p->endpoints, p->endpoint_count)->addr.bytes[3], 1);
 	change_clear_endpoints(p);
 	assert_int_equal(p->endpoint_count, 0);
 	assert_int_equal(p->bits, CHANGE_PEER_ENDPOINTS);

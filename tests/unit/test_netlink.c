@@ -10,17 +10,10 @@
 
 static void links(void **state)
 {
-	uint32_t ifindex = 7, mtu = 7;
+	uint32_t mtu = 7;
 	bool up = true;
 
 	(void)state;
-	assert_int_equal(netlink_link_find(&nl, "nosuch", &ifindex), -ENODEV);
-	assert_int_equal(netlink_link_find(&nl, "", &ifindex), -ENODEV);
-	assert_int_equal(netlink_link_find(&nl, "a-name-far-too-long", &ifindex), -ENODEV);
-	assert_int_equal(ifindex, 7);
-	assert_int_equal(index_of("m0"), tun);
-	assert_int_equal(index_of("lo"), 1);
-
 	assert_int_equal(netlink_link_get(&nl, tun, &mtu, &up), 0);
 	assert_int_equal(mtu, 1500);
 	assert_false(up);
@@ -40,9 +33,8 @@ static void links(void **state)
 	assert_int_equal(netlink_link_get(&nl, tun, &mtu, &up), 0);
 	assert_string_equal(netlink_error(&nl), "");
 
-	assert_int_equal(netlink_link_delete(&nl, tun), 0);
-	assert_int_equal(netlink_link_delete(&nl, tun), -ENODEV);
-	assert_int_equal(netlink_link_delete(&nl, 0), -ENODEV);
+	sh("ip link delete m0");
+	assert_int_equal(netlink_link_get(&nl, 0, &mtu, &up), -ENODEV);
 	assert_int_equal(netlink_link_get(&nl, tun, &mtu, &up), -ENODEV);
 	assert_int_equal(netlink_link_set(&nl, tun, 0, true), -ENODEV);
 }
@@ -168,18 +160,6 @@ static void local_routes(void **state)
 	shows("ip -6 route show table local 2001:db8:7::/118", "");
 }
 
-static int match(const char *dst)
-{
-	const struct ip_prefix p = prefix(dst);
-	char cmd[128], text[PREFIX_TEXT_MAX];
-	int found = netlink_route_match(&nl, tun, &p);
-
-	/* As the script asks. */
-	snprintf(cmd, sizeof(cmd), "ip -%d route show dev m0 match %s 2>/dev/null", p.addr.family, ip_prefix_format(&p, text));
-	assert_int_equal(found, output(cmd)[0] != '\0');
-	return found;
-}
-
 static void note_route(void *ctx, const struct netlink_route *r)
 {
 	char text[PREFIX_TEXT_MAX];
@@ -187,37 +167,18 @@ static void note_route(void *ctx, const struct netlink_route *r)
 	text_addf(ctx, "%s@%u/%u ", ip_prefix_format(&r->dst, text), r->table, r->protocol);
 }
 
-static void route_match(void **state)
+/* Another interface's, those of several and those of none are not told. */
+static void route_list(void **state)
 {
 	struct text seen = { 0 };
 
 	(void)state;
 	make_veth();
 	assert_int_equal(netlink_link_set(&nl, tun, 0, true), 0);
-	assert_int_equal(match("10.1.2.0/24"), 0);
 	sh("ip route add default via 192.0.2.254; ip route add 10.1.2.0/24 dev m0 table 99");
-	assert_int_equal(match("10.1.2.0/24"), 0);	/* another interface, another table */
-	sh("ip address add 10.1.2.1/24 dev m0; ip -6 address add fd00:1::1/64 dev m0");
-	assert_int_equal(match("10.1.2.0/24"), 1);	/* equal */
-	assert_int_equal(match("10.1.2.128/25"), 1);
-	assert_int_equal(match("10.1.2.7/32"), 1);
-	assert_int_equal(match("10.1.0.0/16"), 0);	/* wider */
-	assert_int_equal(match("10.1.3.0/24"), 0);	/* beside */
-	assert_int_equal(match("0.0.0.0/0"), 0);
-	assert_int_equal(match("fd00:1::/64"), 1);
-	assert_int_equal(match("fd00:1::7/128"), 1);
-	assert_int_equal(match("fd00:1::/63"), 0);
-	assert_int_equal(match("fd00:2::/64"), 0);
+	sh("ip address add 10.1.2.1/24 dev m0");
 	sh("ip route add unreachable 10.7.0.0/16; ip route add 10.6.0.0/16 nexthop dev m0 nexthop dev a0");
-	assert_int_equal(match("10.7.1.0/24"), 0);
-	assert_int_equal(match("10.6.1.0/24"), 0);
 	sh("ip route add 0.0.0.0/1 dev m0");
-	assert_int_equal(match("10.1.3.0/24"), 1);
-	assert_int_equal(match("0.0.0.0/0"), 0);
-	sh("ip -6 route add default dev m0");
-	assert_int_equal(match("::/0"), 1);
-	assert_int_equal(match("2001:db8:7::/48"), 1);
-
 	assert_int_equal(netlink_route_each(&nl, tun, IP_V4, 0, note_route, &seen), 0);
 	assert_string_equal(seen.s, "0.0.0.0/1@254/3 10.1.2.0/24@254/2 ");
 	text_reset(&seen);
@@ -450,7 +411,6 @@ static void receive_fails(void **state)
 static void long_dump(void **state)
 {
 	struct text seen = { 0 };
-	const struct ip_prefix last = prefix("10.19.249.7/32");
 	size_t count = 0;
 
 	(void)state;
@@ -462,7 +422,7 @@ static void long_dump(void **state)
 	for (size_t i = 0; i < seen.len; i++)
 		count += seen.s[i] == ' ';
 	assert_int_equal(count, 5000);
-	assert_int_equal(netlink_route_match(&nl, tun, &last), 1);
+	assert_non_null(strstr(seen.s, " 10.19.249.0/24@254/3 "));
 	text_done(&seen);
 }
 
@@ -512,7 +472,7 @@ static void monitor(void **state)
 	settle();
 	assert_int_equal(netlink_link_set(&nl, a0, 1300, true), 0);
 	assert_int_equal(events() & ~NETLINK_ADDRESS, NETLINK_ROUTES | NETLINK_LINKS);
-	assert_int_equal(netlink_link_delete(&nl, a0), 0);
+	sh("ip link delete a0");
 	assert_int_equal(events() & (NETLINK_LINK | NETLINK_LINK_GONE | NETLINK_ROUTES), NETLINK_ROUTES);
 	drain();
 
@@ -584,7 +544,7 @@ int main(void)
 		CASE(addresses),
 		CASE(routes),
 		CASE(local_routes),
-		CASE(route_match),
+		CASE(route_list),
 		CASE(route_get),
 		CASE(default_mtu),
 		CASE(rules),
