@@ -45,32 +45,22 @@ static const char *ago(int64_t us, char out[TERM_TEXT_MAX])
 	return out;
 }
 
-static void __attribute__((format(printf, 4, 5))) set_cell(struct term_cell *line, enum column c, enum term_style style, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line[c].text, sizeof(line[c].text), fmt, ap);
-	va_end(ap);
-	line[c].style = style;
-}
-
 static void line_of(struct term_cell *l, const Meshd__Status *s, const Meshd__Peer *peer, const Meshd__SubSession *sub)
 {
 	char text[TERM_TEXT_MAX];
 
-	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, "%s", s->name);
-	set_cell(l, COLUMN_PEER, STYLE_PEER, "%s", status_peer_word(peer, text));
-	set_cell(l, COLUMN_NUMBER, STYLE_PLAIN, "%" PRIu32, sub->number);
-	set_cell(l, COLUMN_FLOWS, STYLE_PLAIN, "%" PRIu32, sub->flows);
-	set_cell(l, COLUMN_SENT, STYLE_PLAIN, "%s", ago(sub->idle_us, text));
-	set_cell(l, COLUMN_HEARD, STYLE_PLAIN, "%s", ago(sub->heard_us, text));
-	set_cell(l, COLUMN_LOCAL, STYLE_PLAIN, "%" PRIu32, sub->local_port);
+	term_cell_set(&l[COLUMN_INTERFACE], STYLE_PLAIN, "%s", s->name);
+	term_cell_set(&l[COLUMN_PEER], STYLE_PEER, "%s", status_peer_word(peer, text));
+	term_cell_set(&l[COLUMN_NUMBER], STYLE_PLAIN, "%" PRIu32, sub->number);
+	term_cell_set(&l[COLUMN_FLOWS], STYLE_PLAIN, "%" PRIu32, sub->flows);
+	term_cell_set(&l[COLUMN_SENT], STYLE_PLAIN, "%s", ago(sub->idle_us, text));
+	term_cell_set(&l[COLUMN_HEARD], STYLE_PLAIN, "%s", ago(sub->heard_us, text));
+	term_cell_set(&l[COLUMN_LOCAL], STYLE_PLAIN, "%" PRIu32, sub->local_port);
 	if (sub->flow_label)
-		set_cell(l, COLUMN_LABEL, STYLE_PLAIN, "0x%05" PRIx32, sub->flow_label);
+		term_cell_set(&l[COLUMN_LABEL], STYLE_PLAIN, "0x%05" PRIx32, sub->flow_label);
 	else
-		set_cell(l, COLUMN_LABEL, STYLE_PLAIN, "-");
-	set_cell(l, COLUMN_REMOTE, STYLE_PLAIN, "%s", sub->remote);
+		term_cell_set(&l[COLUMN_LABEL], STYLE_PLAIN, "-");
+	term_cell_set(&l[COLUMN_REMOTE], STYLE_PLAIN, "%s", sub->remote);
 }
 
 /* Lines of one interface behind each other; with NULL they are only counted. */
@@ -109,7 +99,7 @@ void flows_text(Meshd__Status *const *list, size_t count, bool colour, struct te
 		return;
 	}
 	for (unsigned int c = 0; c < COLUMNS; c++)
-		set_cell(lines[0], (enum column)c, STYLE_LABEL, "%s", column_title[c]);
+		term_cell_set(&lines[0][c], STYLE_LABEL, "%s", column_title[c]);
 	n = 1;
 	for (size_t i = 0; i < count; i++)
 		n += lines_of(lines + n, list[i]);

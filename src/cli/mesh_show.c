@@ -6,7 +6,6 @@
 #include "cli/mesh.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,16 +41,6 @@ enum {
 
 static const char *const column_title[COLUMNS] = { "NAME", "KEY", "ADDRESS", "ROLES", "STANDING", "EXPIRES", "USE" };
 
-static void __attribute__((format(printf, 4, 5))) set_cell(struct term_cell *line, enum column c, enum term_style style, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line[c].text, sizeof(line[c].text), fmt, ap);
-	va_end(ap);
-	line[c].style = style;
-}
-
 static void key_of(char out[KEY_BASE64_MAX], const ProtobufCBinaryData *key)
 {
 	if (key->len == KEY_LEN)
@@ -76,7 +65,7 @@ static void roles_cell(struct term_cell *line, const Meshd__MeshNode *n)
 		roles_format(n->roles, &roles);
 	if (n->signs)
 		text_add(&roles, ",signs");
-	set_cell(line, COLUMN_ROLES, STYLE_PLAIN, "%s", roles.s ? roles.s : "");
+	term_cell_set(&line[COLUMN_ROLES], STYLE_PLAIN, "%s", roles.s ? roles.s : "");
 	text_done(&roles);
 }
 
@@ -86,11 +75,11 @@ static void expires_cell(struct term_cell *line, const Meshd__MeshNode *n, int64
 	bool soon = n->not_after_s - now_s < SOON_S;
 
 	if (!n->not_after_s)
-		set_cell(line, COLUMN_EXPIRES, STYLE_PLAIN, "-");
+		term_cell_set(&line[COLUMN_EXPIRES], STYLE_PLAIN, "-");
 	else if (n->not_after_s <= now_s)
-		set_cell(line, COLUMN_EXPIRES, STYLE_BAD, "%s ago", term_duration_short((uint64_t)(now_s - n->not_after_s), left));
+		term_cell_set(&line[COLUMN_EXPIRES], STYLE_BAD, "%s ago", term_duration_short((uint64_t)(now_s - n->not_after_s), left));
 	else
-		set_cell(line, COLUMN_EXPIRES, soon ? STYLE_BAD : STYLE_PLAIN, "%s",
+		term_cell_set(&line[COLUMN_EXPIRES], soon ? STYLE_BAD : STYLE_PLAIN, "%s",
 			 term_duration_short((uint64_t)(n->not_after_s - now_s), left));
 }
 
@@ -109,13 +98,13 @@ static void line_of_node(struct term_cell *line, const Meshd__MeshNode *n, int64
 	char key[KEY_BASE64_MAX];
 
 	key_of(key, &n->public_key);
-	set_cell(line, COLUMN_NAME, STYLE_PEER, "%s", *n->name ? n->name : "-");
-	set_cell(line, COLUMN_KEY, STYLE_PLAIN, "%.*s", SHORT_KEY, key);
-	set_cell(line, COLUMN_ADDRESS, STYLE_PLAIN, "%.*s", (int)strcspn(address, "/"), address);
+	term_cell_set(&line[COLUMN_NAME], STYLE_PEER, "%s", *n->name ? n->name : "-");
+	term_cell_set(&line[COLUMN_KEY], STYLE_PLAIN, "%.*s", SHORT_KEY, key);
+	term_cell_set(&line[COLUMN_ADDRESS], STYLE_PLAIN, "%.*s", (int)strcspn(address, "/"), address);
 	roles_cell(line, n);
-	set_cell(line, COLUMN_STANDING, is_good(n) ? STYLE_GOOD : STYLE_BAD, "%s", n->standing);
+	term_cell_set(&line[COLUMN_STANDING], is_good(n) ? STYLE_GOOD : STYLE_BAD, "%s", n->standing);
 	expires_cell(line, n, now_s);
-	set_cell(line, COLUMN_USE, STYLE_PLAIN, "%s", *n->use ? n->use : "-");
+	term_cell_set(&line[COLUMN_USE], STYLE_PLAIN, "%s", *n->use ? n->use : "-");
 }
 
 static int compare_nodes(const void *a, const void *b)
@@ -146,7 +135,7 @@ void mesh_text(const Meshd__Mesh *m, int64_t now_s, bool colour, struct text *ou
 		memcpy(nodes, m->nodes, m->n_nodes * sizeof(*nodes));
 		qsort(nodes, m->n_nodes, sizeof(*nodes), compare_nodes);
 		for (unsigned int c = 0; c < COLUMNS; c++)
-			set_cell(lines[0], (enum column)c, STYLE_LABEL, "%s", column_title[c]);
+			term_cell_set(&lines[0][c], STYLE_LABEL, "%s", column_title[c]);
 		for (size_t i = 0; i < m->n_nodes; i++)
 			line_of_node(lines[i + 1], nodes[i], now_s);
 		term_table(out, colour, lines[0], m->n_nodes + 1, COLUMNS, 0);

@@ -11,7 +11,6 @@
 #include "cli/paths.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,54 +120,28 @@ static const char *const column_title[COLUMNS] = {
 	"", "ENDPOINT", "LOCAL", "INTERFACE", "RTT MIN", "NOW", "LOSS OUT", "IN", "MTU", "SUBS", "STATE",
 };
 
-struct page {
-	struct text *out;
-	bool colour;
-};
-
-static void __attribute__((format(printf, 3, 4))) put(struct page *p, enum term_style style, const char *fmt, ...)
-{
-	char s[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(s, sizeof(s), fmt, ap);
-	va_end(ap);
-	term_add(p->out, p->colour, style, s);
-}
-
-static void put_line(struct page *p, enum term_style style, const char *s)
+static void put_line(struct term_page *p, enum term_style style, const char *s)
 {
 	term_add(p->out, p->colour, style, s);
 	text_add(p->out, "\n");
 }
 
-static void __attribute__((format(printf, 4, 5))) set_cell(struct term_cell *line, enum column c, enum term_style style, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line[c].text, sizeof(line[c].text), fmt, ap);
-	va_end(ap);
-	line[c].style = style;
-}
-
 static void set_time(struct term_cell *line, enum column c, int64_t us)
 {
 	if (us < 0)
-		set_cell(line, c, STYLE_PLAIN, "-");
+		term_cell_set(&line[c], STYLE_PLAIN, "-");
 	else if (us < 10 * US_PER_MS)
-		set_cell(line, c, STYLE_PLAIN, "%" PRId64 ".%02" PRId64 " ms", us / US_PER_MS, us % US_PER_MS / 10);
+		term_cell_set(&line[c], STYLE_PLAIN, "%" PRId64 ".%02" PRId64 " ms", us / US_PER_MS, us % US_PER_MS / 10);
 	else
-		set_cell(line, c, STYLE_PLAIN, "%" PRId64 ".%" PRId64 " ms", us / US_PER_MS, us % US_PER_MS / 100);
+		term_cell_set(&line[c], STYLE_PLAIN, "%" PRId64 ".%" PRId64 " ms", us / US_PER_MS, us % US_PER_MS / 100);
 }
 
 static void set_loss(struct term_cell *line, enum column c, bool known, uint32_t loss_ppm)
 {
 	if (known)
-		set_cell(line, c, loss_ppm >= 10000 ? STYLE_BAD : STYLE_PLAIN, "%" PRIu32 ".%" PRIu32 " %%", loss_ppm / 10000, loss_ppm / 1000 % 10);
+		term_cell_set(&line[c], loss_ppm >= 10000 ? STYLE_BAD : STYLE_PLAIN, "%" PRIu32 ".%" PRIu32 " %%", loss_ppm / 10000, loss_ppm / 1000 % 10);
 	else
-		set_cell(line, c, STYLE_PLAIN, "-");
+		term_cell_set(&line[c], STYLE_PLAIN, "-");
 }
 
 /* The state, and what is said of the path in the config. */
@@ -179,7 +152,7 @@ static void set_state(struct term_cell *line, const Meshd__Path *p)
 
 	if (p->cost_ms)
 		snprintf(cost, sizeof(cost), ", cost %" PRIu32 " ms", p->cost_ms);
-	set_cell(line, COLUMN_STATE, alive ? STYLE_GOOD : is_new ? STYLE_PLAIN : STYLE_BAD, "%s%s%s",
+	term_cell_set(&line[COLUMN_STATE], alive ? STYLE_GOOD : is_new ? STYLE_PLAIN : STYLE_BAD, "%s%s%s",
 		 !strcmp(p->state, "no_route") ? "no route" : p->state, cost, p->metered ? ", metered" : "");
 }
 
@@ -187,23 +160,23 @@ static void line_of_path(struct term_cell *l, const Meshd__Path *p)
 {
 	bool measured = p->rtt_us >= 0;
 
-	set_cell(l, COLUMN_MARK, STYLE_GOOD, " %c%c", p->sending ? '>' : ' ', p->receiving ? '<' : ' ');
-	set_cell(l, COLUMN_ENDPOINT, STYLE_PLAIN, "%s", p->remote);
-	set_cell(l, COLUMN_LOCAL, STYLE_PLAIN, "%s", *p->local_address ? p->local_address : "any");
-	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, "%s", *p->interface ? p->interface : "-");
+	term_cell_set(&l[COLUMN_MARK], STYLE_GOOD, " %c%c", p->sending ? '>' : ' ', p->receiving ? '<' : ' ');
+	term_cell_set(&l[COLUMN_ENDPOINT], STYLE_PLAIN, "%s", p->remote);
+	term_cell_set(&l[COLUMN_LOCAL], STYLE_PLAIN, "%s", *p->local_address ? p->local_address : "any");
+	term_cell_set(&l[COLUMN_INTERFACE], STYLE_PLAIN, "%s", *p->interface ? p->interface : "-");
 	set_time(l, COLUMN_RTT, p->rtt_min_us);
 	set_time(l, COLUMN_NOW, p->rtt_now_us);
 	set_loss(l, COLUMN_LOSS_OUT, p->has_loss_out, p->loss_out_ppm);
 	set_loss(l, COLUMN_LOSS_IN, measured, p->loss_in_ppm);
 	if (p->mtu)
-		set_cell(l, COLUMN_MTU, STYLE_PLAIN, "%" PRIu32, p->mtu);
+		term_cell_set(&l[COLUMN_MTU], STYLE_PLAIN, "%" PRIu32, p->mtu);
 	else
-		set_cell(l, COLUMN_MTU, STYLE_PLAIN, "-");
-	set_cell(l, COLUMN_SUBS, STYLE_PLAIN, "%" PRIu32, p->sub_sessions);
+		term_cell_set(&l[COLUMN_MTU], STYLE_PLAIN, "-");
+	term_cell_set(&l[COLUMN_SUBS], STYLE_PLAIN, "%" PRIu32, p->sub_sessions);
 	set_state(l, p);
 }
 
-static void table_of(struct page *page, const Meshd__PeerPaths *peer)
+static void table_of(struct term_page *page, const Meshd__PeerPaths *peer)
 {
 	struct term_cell (*lines)[COLUMNS];
 
@@ -215,24 +188,24 @@ static void table_of(struct page *page, const Meshd__PeerPaths *peer)
 		return;
 	}
 	for (unsigned int c = 0; c < COLUMNS; c++)
-		set_cell(lines[0], (enum column)c, STYLE_LABEL, "%s", column_title[c]);
+		term_cell_set(&lines[0][c], STYLE_LABEL, "%s", column_title[c]);
 	for (size_t i = 0; i < peer->n_paths; i++)
 		line_of_path(lines[i + 1], peer->paths[i]);
 	term_table(page->out, page->colour, lines[0], peer->n_paths + 1, COLUMNS, COLUMN_MARK);
 	free(lines);
 }
 
-static void managed_text(struct page *page, const Meshd__PeerPaths *peer)
+static void managed_text(struct term_page *page, const Meshd__PeerPaths *peer)
 {
 	char age[TERM_TEXT_MAX];
 
-	put(page, strcmp(peer->why, "none") ? STYLE_PLAIN : STYLE_BAD, ": %s", why_words(peer->why));
+	term_put(page, strcmp(peer->why, "none") ? STYLE_PLAIN : STYLE_BAD, ": %s", why_words(peer->why));
 	if (peer->changed_us >= 0)
-		put(page, STYLE_PLAIN, ", %s ago", term_duration_short((uint64_t)(peer->changed_us / US_PER_S), age));
+		term_put(page, STYLE_PLAIN, ", %s ago", term_duration_short((uint64_t)(peer->changed_us / US_PER_S), age));
 	if (peer->changes)
-		put(page, STYLE_PLAIN, "; changed %" PRIu32 " time%s", peer->changes, peer->changes == 1 ? "" : "s");
+		term_put(page, STYLE_PLAIN, "; changed %" PRIu32 " time%s", peer->changes, peer->changes == 1 ? "" : "s");
 	if (peer->urgent)
-		put(page, STYLE_BAD, "; nothing comes back, all are being probed");
+		term_put(page, STYLE_BAD, "; nothing comes back, all are being probed");
 	text_add(page->out, "\n");
 	table_of(page, peer);
 	if (peer->ecn_untrusted)
@@ -249,7 +222,7 @@ static const Meshd__Path *path_in_use(const Meshd__PeerPaths *peer)
 	return NULL;
 }
 
-static void unmanaged_text(struct page *page, const Meshd__PeerPaths *peer)
+static void unmanaged_text(struct term_page *page, const Meshd__PeerPaths *peer)
 {
 	const Meshd__Path *p = path_in_use(peer);
 
@@ -259,40 +232,40 @@ static void unmanaged_text(struct page *page, const Meshd__PeerPaths *peer)
 		put_line(page, STYLE_PLAIN, ": no session");
 		table_of(page, peer);
 	} else {
-		put(page, STYLE_PLAIN, peer->mesh ? ": does not choose paths: " : ": no meshd: ");
-		put(page, STYLE_PLAIN, "%s", p->remote);
+		term_put(page, STYLE_PLAIN, peer->mesh ? ": does not choose paths: " : ": no meshd: ");
+		term_put(page, STYLE_PLAIN, "%s", p->remote);
 		if (*p->local_address)
-			put(page, STYLE_PLAIN, " from %s", p->local_address);
+			term_put(page, STYLE_PLAIN, " from %s", p->local_address);
 		if (*p->interface)
-			put(page, STYLE_PLAIN, " on %s", p->interface);
+			term_put(page, STYLE_PLAIN, " on %s", p->interface);
 		put_line(page, STYLE_PLAIN, ", where it was heard last");
 	}
 }
 
-static void peer_text(struct page *page, const Meshd__PeerPaths *peer)
+static void peer_text(struct term_page *page, const Meshd__PeerPaths *peer)
 {
 	char key[KEY_BASE64_MAX];
 
-	put(page, STYLE_PEER, "peer ");
+	term_put(page, STYLE_PEER, "peer ");
 	if (*peer->name)
-		put(page, STYLE_PEER, "%s", peer->name);
+		term_put(page, STYLE_PEER, "%s", peer->name);
 	else
-		put(page, STYLE_PEER, "%.*s...", SHORT_KEY, key_of(peer, key));
+		term_put(page, STYLE_PEER, "%.*s...", SHORT_KEY, key_of(peer, key));
 	if (peer->managed)
 		managed_text(page, peer);
 	else
 		unmanaged_text(page, peer);
 }
 
-static void heading(struct page *page, const char *interface)
+static void heading(struct term_page *page, const char *interface)
 {
-	put(page, STYLE_INTERFACE, "interface %s", interface);
+	term_put(page, STYLE_INTERFACE, "interface %s", interface);
 	text_add(page->out, "\n");
 }
 
 void paths_text(Meshd__Paths *const *list, size_t count, const char *peer, bool colour, struct text *out)
 {
-	struct page page = { .out = out, .colour = colour };
+	struct term_page page = { .out = out, .colour = colour };
 	bool any = false;
 
 	for (size_t i = 0; i < count; i++) {

@@ -9,7 +9,6 @@
 #include "cli/routes.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,90 +170,74 @@ static struct entry *entries_of(const Meshd__Routes *s)
 
 /* ---- text: routes ---- */
 
-struct page {
-	struct text *out;
-	bool colour;
-};
-
-static void __attribute__((format(printf, 3, 4))) put(struct page *p, enum term_style style, const char *fmt, ...)
-{
-	char s[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(s, sizeof(s), fmt, ap);
-	va_end(ap);
-	term_add(p->out, p->colour, style, s);
-}
-
-static void metric_text(struct page *p, const Meshd__BabelRoute *r)
+static void metric_text(struct term_page *p, const Meshd__BabelRoute *r)
 {
 	if (r->announced >= BABEL_INFINITY)
-		put(p, STYLE_PLAIN, " metric infinite");
+		term_put(p, STYLE_PLAIN, " metric infinite");
 	else if (r->metric >= BABEL_INFINITY)
-		put(p, STYLE_PLAIN, " metric infinite (announced %" PRIu32 ")", r->announced);
+		term_put(p, STYLE_PLAIN, " metric infinite (announced %" PRIu32 ")", r->announced);
 	else
-		put(p, STYLE_PLAIN, " metric %" PRIu32 " (%" PRIu32 "+%" PRIu32 ")", r->metric, r->announced,
+		term_put(p, STYLE_PLAIN, " metric %" PRIu32 " (%" PRIu32 "+%" PRIu32 ")", r->metric, r->announced,
 		    r->metric > r->announced ? r->metric - r->announced : 0);
 	if (r->metric < BABEL_INFINITY && r->smoothed < BABEL_INFINITY && r->smoothed != r->metric)
-		put(p, STYLE_PLAIN, " smoothed %" PRIu32, r->smoothed);
+		term_put(p, STYLE_PLAIN, " smoothed %" PRIu32, r->smoothed);
 }
 
-static void via_text(struct page *p, const Meshd__BabelRoute *r)
+static void via_text(struct term_page *p, const Meshd__BabelRoute *r)
 {
 	if (r->via_peer) {
-		put(p, STYLE_PLAIN, " via peer ");
-		put(p, STYLE_PEER, "%s", r->via);
+		term_put(p, STYLE_PLAIN, " via peer ");
+		term_put(p, STYLE_PEER, "%s", r->via);
 	} else {
-		put(p, STYLE_PLAIN, " via %s dev %s", *r->next_hop ? r->next_hop : r->neighbour, r->via);
+		term_put(p, STYLE_PLAIN, " via %s dev %s", *r->next_hop ? r->next_hop : r->neighbour, r->via);
 	}
 }
 
-static void reason_text(struct page *p, const struct entry *e)
+static void reason_text(struct term_page *p, const struct entry *e)
 {
 	if (e->why == WHY_CHOSEN)
 		return;
-	put(p, STYLE_PLAIN, ": %s", why_texts[e->why].words);
+	term_put(p, STYLE_PLAIN, ": %s", why_texts[e->why].words);
 	if (e->why == WHY_UNFEASIBLE && e->r->has_distance)
-		put(p, STYLE_PLAIN, " (wanted: a seqno after %" PRIu32 ", or a metric below %" PRIu32 " announced with it)",
+		term_put(p, STYLE_PLAIN, " (wanted: a seqno after %" PRIu32 ", or a metric below %" PRIu32 " announced with it)",
 		    e->r->distance_seqno, e->r->distance);
 }
 
-static void learned_text(struct page *p, const struct entry *e)
+static void learned_text(struct term_page *p, const struct entry *e)
 {
 	const Meshd__BabelRoute *r = e->r;
 	char id[ROUTER_ID_TEXT], age[TERM_TEXT_MAX];
 
 	via_text(p, r);
 	metric_text(p, r);
-	put(p, STYLE_PLAIN, " router %s seqno %" PRIu32, router_id_text(&r->router_id, id), r->seqno);
-	put(p, r->feasible ? STYLE_PLAIN : STYLE_BAD, r->feasible ? " feasible" : " unfeasible");
+	term_put(p, STYLE_PLAIN, " router %s seqno %" PRIu32, router_id_text(&r->router_id, id), r->seqno);
+	term_put(p, r->feasible ? STYLE_PLAIN : STYLE_BAD, r->feasible ? " feasible" : " unfeasible");
 	if (r->selected)
-		put(p, STYLE_GOOD, " chosen");
-	put(p, STYLE_PLAIN, " age %s", term_duration_short((uint64_t)(r->age_ms / 1000), age));
+		term_put(p, STYLE_GOOD, " chosen");
+	term_put(p, STYLE_PLAIN, " age %s", term_duration_short((uint64_t)(r->age_ms / 1000), age));
 	reason_text(p, e);
 }
 
-static void route_text(struct page *p, const struct entry *e)
+static void route_text(struct term_page *p, const struct entry *e)
 {
 	const Meshd__BabelRoute *r = e->r;
 
 	if (r->held && !r->own)
-		put(p, STYLE_BAD, "unreachable ");
-	put(p, rank(r) < 3 ? STYLE_INTERFACE : STYLE_PLAIN, "%s", r->prefix);
+		term_put(p, STYLE_BAD, "unreachable ");
+	term_put(p, rank(r) < 3 ? STYLE_INTERFACE : STYLE_PLAIN, "%s", r->prefix);
 	if (*r->from)
-		put(p, STYLE_PLAIN, " from %s", r->from);
+		term_put(p, STYLE_PLAIN, " from %s", r->from);
 	if (r->own)
-		put(p, STYLE_PLAIN, " own metric %" PRIu32 " seqno %" PRIu32, r->metric, r->seqno);
+		term_put(p, STYLE_PLAIN, " own metric %" PRIu32 " seqno %" PRIu32, r->metric, r->seqno);
 	else if (r->held)
-		put(p, STYLE_PLAIN, " lost, held until neighbours know");
+		term_put(p, STYLE_PLAIN, " lost, held until neighbours know");
 	else
 		learned_text(p, e);
 	text_add(p->out, "\n");
 }
 
 /* The lines of one speaker. Returns how many. */
-static size_t lines_of(struct page *p, const Meshd__Routes *s, bool all)
+static size_t lines_of(struct term_page *p, const Meshd__Routes *s, bool all)
 {
 	struct entry *v = entries_of(s);
 	size_t shown = 0;
@@ -279,7 +262,7 @@ static void babel_is_off(struct text *out, const Meshd__Routes *s)
 
 void routes_text(Meshd__Routes *const *list, size_t count, bool all, bool colour, struct text *out)
 {
-	struct page p = { .out = out, .colour = colour };
+	struct term_page p = { .out = out, .colour = colour };
 
 	for (size_t i = 0; i < count; i++) {
 		const Meshd__Routes *s = list[i];
@@ -287,7 +270,7 @@ void routes_text(Meshd__Routes *const *list, size_t count, bool all, bool colour
 		if (i)
 			text_add(out, "\n");
 		if (count > 1) {
-			put(&p, STYLE_INTERFACE, "interface %s", s->name);
+			term_put(&p, STYLE_INTERFACE, "interface %s", s->name);
 			text_add(out, "\n");
 		}
 		if (!s->on)
@@ -318,22 +301,12 @@ static const char *const column_title[COLUMNS] = {
 	"INTERFACE", "VIA", "NEIGHBOUR", "REACH", "RXCOST", "TXCOST", "COST", "RTT", "ROUTES",
 };
 
-static void __attribute__((format(printf, 4, 5))) set_cell(struct term_cell *line, enum column c, enum term_style style, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line[c].text, sizeof(line[c].text), fmt, ap);
-	va_end(ap);
-	line[c].style = style;
-}
-
 static void set_cost(struct term_cell *line, enum column c, uint32_t cost)
 {
 	if (cost >= BABEL_INFINITY)
-		set_cell(line, c, STYLE_BAD, "down");
+		term_cell_set(&line[c], STYLE_BAD, "down");
 	else
-		set_cell(line, c, STYLE_PLAIN, "%" PRIu32, cost);
+		term_cell_set(&line[c], STYLE_PLAIN, "%" PRIu32, cost);
 }
 
 /* The Hellos heard of the last 16, newest first. */
@@ -349,28 +322,28 @@ static void line_of_neighbour(struct term_cell *l, const Meshd__Routes *s, const
 {
 	char reach[REACH_BITS + 1];
 
-	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, "%s", s->name);
-	set_cell(l, COLUMN_VIA, n->via_peer ? STYLE_PEER : STYLE_PLAIN, n->via_peer ? "peer %s" : "%s", n->via);
-	set_cell(l, COLUMN_ADDRESS, STYLE_PLAIN, "%s", n->address);
-	set_cell(l, COLUMN_REACH, STYLE_PLAIN, "%s", reach_text(n->reach, reach));
+	term_cell_set(&l[COLUMN_INTERFACE], STYLE_PLAIN, "%s", s->name);
+	term_cell_set(&l[COLUMN_VIA], n->via_peer ? STYLE_PEER : STYLE_PLAIN, n->via_peer ? "peer %s" : "%s", n->via);
+	term_cell_set(&l[COLUMN_ADDRESS], STYLE_PLAIN, "%s", n->address);
+	term_cell_set(&l[COLUMN_REACH], STYLE_PLAIN, "%s", reach_text(n->reach, reach));
 	set_cost(l, COLUMN_RXCOST, n->rxcost);
 	set_cost(l, COLUMN_TXCOST, n->txcost);
 	set_cost(l, COLUMN_COST, n->cost);
 	if (n->rtt_us < 0)
-		set_cell(l, COLUMN_RTT, STYLE_PLAIN, "-");
+		term_cell_set(&l[COLUMN_RTT], STYLE_PLAIN, "-");
 	else
-		set_cell(l, COLUMN_RTT, STYLE_PLAIN, "%" PRId64 ".%" PRId64 " ms", n->rtt_us / US_PER_MS, n->rtt_us % US_PER_MS / 100);
-	set_cell(l, COLUMN_ROUTES, STYLE_PLAIN, "%" PRIu32, n->routes);
+		term_cell_set(&l[COLUMN_RTT], STYLE_PLAIN, "%" PRId64 ".%" PRId64 " ms", n->rtt_us / US_PER_MS, n->rtt_us % US_PER_MS / 100);
+	term_cell_set(&l[COLUMN_ROUTES], STYLE_PLAIN, "%" PRIu32, n->routes);
 }
 
 /* An interface with nobody on it has a line too: that is what one looks for. */
 static void line_of_interface(struct term_cell *l, const Meshd__Routes *s, const Meshd__BabelInterface *i)
 {
-	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, "%s", s->name);
-	set_cell(l, COLUMN_VIA, i->peer ? STYLE_PEER : STYLE_PLAIN, i->peer ? "peer %s" : "%s", i->name);
-	set_cell(l, COLUMN_ADDRESS, i->up ? STYLE_PLAIN : STYLE_BAD, i->up ? "nobody heard" : "interface down");
+	term_cell_set(&l[COLUMN_INTERFACE], STYLE_PLAIN, "%s", s->name);
+	term_cell_set(&l[COLUMN_VIA], i->peer ? STYLE_PEER : STYLE_PLAIN, i->peer ? "peer %s" : "%s", i->name);
+	term_cell_set(&l[COLUMN_ADDRESS], i->up ? STYLE_PLAIN : STYLE_BAD, i->up ? "nobody heard" : "interface down");
 	for (unsigned int c = COLUMN_REACH; c < COLUMNS; c++)
-		set_cell(l, (enum column)c, STYLE_PLAIN, "-");
+		term_cell_set(&l[c], STYLE_PLAIN, "-");
 }
 
 static void totals_text(struct text *out, const Meshd__Routes *s)
@@ -408,7 +381,7 @@ void routes_neighbours_text(Meshd__Routes *const *list, size_t count, bool colou
 		return;
 	}
 	for (unsigned int c = 0; c < COLUMNS; c++)
-		set_cell(lines[0], (enum column)c, STYLE_LABEL, "%s", column_title[c]);
+		term_cell_set(&lines[0][c], STYLE_LABEL, "%s", column_title[c]);
 	for (size_t i = 0; i < count; i++)
 		n = neighbour_lines(lines, n, list[i]);
 	if (n > 1)

@@ -101,12 +101,7 @@ const char *status_peer_word(const Meshd__Peer *peer, char out[TERM_TEXT_MAX])
 
 /* ---- text ---- */
 
-struct page {
-	struct text *out;
-	bool colour;
-};
-
-static void styled_row(struct page *p, const char *label, enum term_style style, const char *value)
+static void styled_row(struct term_page *p, const char *label, enum term_style style, const char *value)
 {
 	text_add(p->out, "  ");
 	term_add_padded(p->out, p->colour, STYLE_LABEL, label, LABEL_WIDTH);
@@ -114,7 +109,7 @@ static void styled_row(struct page *p, const char *label, enum term_style style,
 	text_add(p->out, "\n");
 }
 
-static void __attribute__((format(printf, 3, 4))) row(struct page *p, const char *label, const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4))) row(struct term_page *p, const char *label, const char *fmt, ...)
 {
 	struct text value = { 0 };
 	va_list ap;
@@ -131,7 +126,7 @@ static void __attribute__((format(printf, 3, 4))) row(struct page *p, const char
 }
 
 /* 'first' comes before the list, if it is not empty. */
-static void list_row(struct page *p, const char *label, const char *first, char *const *v, size_t count)
+static void list_row(struct term_page *p, const char *label, const char *first, char *const *v, size_t count)
 {
 	struct text value = { 0 };
 
@@ -142,7 +137,7 @@ static void list_row(struct page *p, const char *label, const char *first, char 
 	text_done(&value);
 }
 
-static void heading(struct page *p, enum term_style style, const char *kind, const char *name)
+static void heading(struct term_page *p, enum term_style style, const char *kind, const char *name)
 {
 	term_add(p->out, p->colour, style, kind);
 	text_add(p->out, " ");
@@ -151,7 +146,7 @@ static void heading(struct page *p, enum term_style style, const char *kind, con
 }
 
 /* What is on, and behind it what is off. */
-static void offloads_text(struct page *p, const Meshd__Status *s)
+static void offloads_text(struct term_page *p, const Meshd__Status *s)
 {
 	struct text value = { 0 };
 	const char *before = "";
@@ -170,7 +165,7 @@ static void offloads_text(struct page *p, const Meshd__Status *s)
 }
 
 /* How the packets are spread over several lanes. */
-static void lanes_text(struct page *p, const Meshd__Status *s)
+static void lanes_text(struct term_page *p, const Meshd__Status *s)
 {
 	uint64_t total = s->rx_packets + s->tx_packets;
 	struct text value = { 0 };
@@ -185,7 +180,7 @@ static void lanes_text(struct page *p, const Meshd__Status *s)
 }
 
 /* Sub-sessions, and what the queue told senders by ECN. */
-static void extensions_text(struct page *p, const Meshd__Status *s)
+static void extensions_text(struct term_page *p, const Meshd__Status *s)
 {
 	struct text value = { 0 };
 
@@ -204,7 +199,7 @@ static void extensions_text(struct page *p, const Meshd__Status *s)
 }
 
 /* The mesh it is a node of; what is wrong there, or will be soon, stands out. */
-static void mesh_text(struct page *p, const Meshd__Mesh *m)
+static void mesh_text(struct term_page *p, const Meshd__Mesh *m)
 {
 	if (!m)
 		return;
@@ -214,7 +209,7 @@ static void mesh_text(struct page *p, const Meshd__Mesh *m)
 		styled_row(p, i ? "" : "warning", STYLE_BAD, m->warnings[i]);
 }
 
-static void interface_text(struct page *p, const Meshd__Status *s)
+static void interface_text(struct term_page *p, const Meshd__Status *s)
 {
 	char key[KEY_BASE64_MAX], uptime[TERM_TEXT_MAX], rss[TERM_TEXT_MAX];
 
@@ -237,7 +232,7 @@ static void interface_text(struct page *p, const Meshd__Status *s)
 	    term_duration(s->uptime_s, uptime), s->workers, s->workers == 1 ? "" : "s", s->aead, term_size(s->rss_bytes, rss));
 }
 
-static void endpoint_text(struct page *p, const Meshd__Status *s, const Meshd__Peer *peer)
+static void endpoint_text(struct term_page *p, const Meshd__Status *s, const Meshd__Peer *peer)
 {
 	struct text value = { 0 };
 
@@ -255,7 +250,7 @@ static void endpoint_text(struct page *p, const Meshd__Status *s, const Meshd__P
 	text_done(&value);
 }
 
-static void traffic_text(struct page *p, const Meshd__Peer *peer)
+static void traffic_text(struct term_page *p, const Meshd__Peer *peer)
 {
 	char in[TERM_TEXT_MAX], out[TERM_TEXT_MAX];
 
@@ -264,7 +259,7 @@ static void traffic_text(struct page *p, const Meshd__Peer *peer)
 		row(p, "rate", "%s in, %s out", term_rate(peer->rx_rate, in), term_rate(peer->tx_rate, out));
 }
 
-static void sub_sessions_text(struct page *p, const Meshd__Peer *peer)
+static void sub_sessions_text(struct term_page *p, const Meshd__Peer *peer)
 {
 	const char *nat = peer->behind_nat ? peer->opener ? ", behind a NAT" : "; we are behind a NAT" : "";
 
@@ -277,7 +272,7 @@ static void sub_sessions_text(struct page *p, const Meshd__Peer *peer)
 		    peer->sub_sessions_max, peer->sub_sessions_usable, peer->opener ? "us" : "the peer", nat);
 }
 
-static void babel_text(struct page *p, const Meshd__Peer *peer)
+static void babel_text(struct term_page *p, const Meshd__Peer *peer)
 {
 	unsigned int heard = 0;
 
@@ -294,7 +289,7 @@ static void babel_text(struct page *p, const Meshd__Peer *peer)
 }
 
 /* What is there only between meshds, and the queue. */
-static void link_text(struct page *p, const Meshd__Peer *peer)
+static void link_text(struct term_page *p, const Meshd__Peer *peer)
 {
 	if (peer->mesh)
 		sub_sessions_text(p, peer);
@@ -311,7 +306,7 @@ static void link_text(struct page *p, const Meshd__Peer *peer)
 		row(p, "queue", "%" PRIu32 " packet%s", peer->queued, peer->queued == 1 ? "" : "s");
 }
 
-static void peer_text(struct page *p, const Meshd__Status *s, const Meshd__Peer *peer)
+static void peer_text(struct term_page *p, const Meshd__Status *s, const Meshd__Peer *peer)
 {
 	char key[KEY_BASE64_MAX], age[TERM_TEXT_MAX];
 
@@ -331,7 +326,7 @@ static void peer_text(struct page *p, const Meshd__Status *s, const Meshd__Peer 
 		row(p, "preshared key", "yes");
 }
 
-static void drops_text(struct page *p, const Meshd__Status *s)
+static void drops_text(struct term_page *p, const Meshd__Status *s)
 {
 	if (!s->n_drops)
 		return;
@@ -348,7 +343,7 @@ static void drops_text(struct page *p, const Meshd__Status *s)
 
 void status_text(const Meshd__Status *s, bool colour, struct text *out)
 {
-	struct page p = { .out = out, .colour = colour };
+	struct term_page p = { .out = out, .colour = colour };
 
 	interface_text(&p, s);
 	for (size_t i = 0; i < s->n_peers; i++) {
@@ -397,28 +392,22 @@ static const char *peer_state(const Meshd__Peer *peer)
 	return *peer->endpoint ? "idle" : "no endpoint";
 }
 
-static void set_cell(struct term_cell *line, enum column c, enum term_style style, const char *text)
-{
-	snprintf(line[c].text, sizeof(line[c].text), "%s", text);
-	line[c].style = style;
-}
-
 static void line_of_peer(struct term_cell *l, const Meshd__Status *s, const Meshd__Peer *peer)
 {
 	const char *state = peer_state(peer);
 	char text[TERM_TEXT_MAX], with_use[TERM_TEXT_MAX];
 
-	set_cell(l, COLUMN_INTERFACE, STYLE_PLAIN, s->name);
-	set_cell(l, COLUMN_PEER, STYLE_PEER, status_peer_word(peer, text));
+	term_cell_set(&l[COLUMN_INTERFACE], STYLE_PLAIN, "%s", s->name);
+	term_cell_set(&l[COLUMN_PEER], STYLE_PEER, "%s", status_peer_word(peer, text));
 	snprintf(with_use, sizeof(with_use), *peer->use ? "%s, %s" : "%s", state, peer->use);
-	set_cell(l, COLUMN_STATE, peer->endpoint_loops ? STYLE_BAD : strcmp(state, "up") ? STYLE_PLAIN : STYLE_GOOD, with_use);
-	set_cell(l, COLUMN_HANDSHAKE, STYLE_PLAIN, term_age_short(peer->handshake_wall_ns, s->now_ns, text));
-	set_cell(l, COLUMN_RECEIVED, STYLE_PLAIN, term_size(peer->rx_bytes, text));
-	set_cell(l, COLUMN_SENT, STYLE_PLAIN, term_size(peer->tx_bytes, text));
-	set_cell(l, COLUMN_RATE_IN, STYLE_PLAIN, peer->rx_rate ? term_rate(peer->rx_rate, text) : "-");
-	set_cell(l, COLUMN_RATE_OUT, STYLE_PLAIN, peer->tx_rate ? term_rate(peer->tx_rate, text) : "-");
-	set_cell(l, COLUMN_ENDPOINT, STYLE_PLAIN,
-		 *peer->endpoint ? peer->endpoint : *peer->endpoint_name ? peer->endpoint_name : "-");
+	term_cell_set(&l[COLUMN_STATE], peer->endpoint_loops ? STYLE_BAD : strcmp(state, "up") ? STYLE_PLAIN : STYLE_GOOD, "%s", with_use);
+	term_cell_set(&l[COLUMN_HANDSHAKE], STYLE_PLAIN, "%s", term_age_short(peer->handshake_wall_ns, s->now_ns, text));
+	term_cell_set(&l[COLUMN_RECEIVED], STYLE_PLAIN, "%s", term_size(peer->rx_bytes, text));
+	term_cell_set(&l[COLUMN_SENT], STYLE_PLAIN, "%s", term_size(peer->tx_bytes, text));
+	term_cell_set(&l[COLUMN_RATE_IN], STYLE_PLAIN, "%s", peer->rx_rate ? term_rate(peer->rx_rate, text) : "-");
+	term_cell_set(&l[COLUMN_RATE_OUT], STYLE_PLAIN, "%s", peer->tx_rate ? term_rate(peer->tx_rate, text) : "-");
+	term_cell_set(&l[COLUMN_ENDPOINT], STYLE_PLAIN, "%s",
+		      *peer->endpoint ? peer->endpoint : *peer->endpoint_name ? peer->endpoint_name : "-");
 }
 
 void status_peers_text(Meshd__Status *const *list, size_t count, bool colour, struct text *out)
@@ -436,7 +425,7 @@ void status_peers_text(Meshd__Status *const *list, size_t count, bool colour, st
 		return;
 	}
 	for (unsigned int c = 0; c < COLUMNS; c++)
-		set_cell(lines[0], (enum column)c, STYLE_LABEL, column_title[c]);
+		term_cell_set(&lines[0][c], STYLE_LABEL, "%s", column_title[c]);
 	n = 1;
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < list[i]->n_peers; k++)

@@ -9,6 +9,7 @@
 #include "cli/term.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,27 @@ void term_add_padded(struct text *out, bool colour, enum term_style style, const
 	term_add(out, colour, style, s);
 	for (unsigned int n = term_width(s); n < width; n++)
 		text_add(out, " ");
+}
+
+void term_put(struct term_page *p, enum term_style style, const char *fmt, ...)
+{
+	char s[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s, sizeof(s), fmt, ap);
+	va_end(ap);
+	term_add(p->out, p->colour, style, s);
+}
+
+void term_cell_set(struct term_cell *cell, enum term_style style, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cell->text, sizeof(cell->text), fmt, ap);
+	va_end(ap);
+	cell->style = style;
 }
 
 /* How wide a column is. */

@@ -28,6 +28,15 @@ void term_add(struct text *out, bool colour, enum term_style style, const char *
 /* The same, filled with blanks to 'width' columns (UTF-8 counts a column a character). */
 void term_add_padded(struct text *out, bool colour, enum term_style style, const char *s, unsigned int width);
 
+/* A text that is put together piece by piece. */
+struct term_page {
+	struct text *out;
+	bool colour;
+};
+
+/* Add a piece in a style; what is beyond 255 bytes of it is left out. */
+void term_put(struct term_page *p, enum term_style style, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* Columns that 's' takes. */
 unsigned int term_width(const char *s);
 
@@ -40,6 +49,9 @@ struct term_cell {
 	char text[128];
 	enum term_style style;
 };
+
+/* Fill a cell; what does not fit is left out. */
+void term_cell_set(struct term_cell *cell, enum term_style style, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /*
  * Lines of 'columns' cells each, line by line; columns before 'first' are not shown. A column is as wide as its widest cell, the last
