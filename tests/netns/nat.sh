@@ -3,39 +3,16 @@
 # Sub-sessions through NATs: every pair of {public address, forwarded port, masquerade, masquerade with random ports}. Sixteen links at once
 # between four nodes on one side and four on the other, each behind a router of its own.
 #
-#	+-- n1..n4 --+     +-- r1..r4 --+                  +-- r5..r8 --+     +-- n5..n8 --+
-#	| 10.9.N.2   +-----+ router N   +--- 203.0.113.N --+ router N   +-----+ 10.9.N.2   |    tcpdump in the middle,
-#	+------------+     +------------+       (i)        +------------+     +------------+    on the bridge in i
-#	  tunnel: 10.8.N.1, port 51820
-#
-# Routers 1 and 5 route, and their nodes have 198.51.100.N besides; 2 and 6 forward port 51820; 3 and 7 masquerade and keep ports if they can;
-# 4 and 8 masquerade and do not. All refuse what nobody inside asked for.
+# The stage is lib/nats.sh's; in the tunnel a node is 10.8.N.1. tcpdump is in the middle, on the bridge in i.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/nats.sh
+. "$HERE/lib/nats.sh"
 # shellcheck source=tests/lib/capture.sh
 . "$HERE/lib/capture.sh"
-for p in iperf3 nft conntrack; do command -v "$p" >/dev/null || skip_all "no $p"; done
+command -v iperf3 >/dev/null || skip_all "no iperf3"
 
-KINDS=('' public forwarded masquerade random public forwarded masquerade random)
 outside() { case ${KINDS[$1]} in public) echo "198.51.100.$1" ;; *) echo "203.0.113.$1" ;; esac; }
-
-router() { # N: its firewall
-	local nat='' guard='iif wan ct state new drop;'
-	case ${KINDS[$1]} in
-	public) guard='' ;;
-	forwarded) nat="chain d { type nat hook prerouting priority -100; iif wan udp dport 51820 dnat to 10.9.$1.2; }
-		chain s { type nat hook postrouting priority 100; oif wan masquerade; }" ;;
-	masquerade) nat="chain s { type nat hook postrouting priority 100; oif wan masquerade; }" ;;
-	random) nat="chain s { type nat hook postrouting priority 100; oif wan masquerade fully-random; }" ;;
-	esac
-	in_ns "r$1" nft -f - <<-END
-		table ip t {
-			chain i { type filter hook input priority 0; iif wan ct state new drop; }
-			chain f { type filter hook forward priority 0; ct status dnat accept; $guard }
-			$nat
-		}
-	END
-}
 
 node_conf() { # N PEER...
 	local n=$1 p
@@ -49,29 +26,8 @@ node_conf() { # N PEER...
 	} | conf "w$n"
 }
 
-ns_add i
-ip_ns i link add br0 type bridge
-ip_ns i link set br0 up
-for n in 1 2 3 4 5 6 7 8; do
-	key $n
-	ns_add "r$n" "n$n"
-	veth "n$n" lan "r$n" lan
-	ip link add "w$n" netns "$NS_PREFIX-i" type veth peer name wan netns "$NS_PREFIX-r$n"
-	ip_ns i link set "w$n" master br0 up
-	ip_ns "r$n" link set wan up
-	address "r$n" lan "10.9.$n.1/24"
-	address "r$n" wan "203.0.113.$n/24"
-	address "n$n" lan "10.9.$n.2/24"
-	ip_ns "n$n" route add default via "10.9.$n.1"
-	in_ns "r$n" sysctl -qw net.ipv4.ip_forward=1
-	router $n
-done
-for n in 1 5; do # a public address of the node's own, and the way to it
-	address "n$n" lan "198.51.100.$n/32"
-	ip_ns "n$n" route replace default via "10.9.$n.1" src "198.51.100.$n"
-	ip_ns "r$n" route add "198.51.100.$n" via "10.9.$n.2"
-	for m in 1 2 3 4 5 6 7 8; do ((m == n)) || ip_ns "r$m" route add "198.51.100.$n" via "203.0.113.$n"; done
-done
+for n in 1 2 3 4 5 6 7 8; do key $n; done
+nats_stage
 
 all_up() { # SESSIONS
 	local n
@@ -82,13 +38,11 @@ all_up() { # SESSIONS
 all_down() {
 	local n
 	for n in 1 2 3 4 5 6 7 8; do meshd_down "n$n" "w$n" || return 1; done
-	for n in 1 2 3 4 5 6 7 8; do in_ns "r$n" conntrack -F 2>/dev/null; done
+	nats_forget
 }
 # Whether two nodes have a session after so many seconds.
 linked() { [[ $(handshake "n$1" "w$1" "$(public "$2")") != 0 ]] && in_ns "n$1" ping -n -q -c 1 -W 1 "10.8.$2.1" >/dev/null; }
 
-# Nobody can get through where both are behind a NAT and one does not keep ports: nor could any WireGuard.
-hopeless() { [[ ${KINDS[$1]}+${KINDS[$2]} =~ ^(random\+(random|masquerade)|masquerade\+random)$ ]]; }
 each() { # FUNCTION: for all pairs, all at once; fails when one did
 	local a b failed=0
 	local -a pids=()
