@@ -9,7 +9,7 @@
 S=$SUBJECT
 need "$S"
 need babeld
-command -v wireguard-go >/dev/null || skip_all "no wireguard-go"
+need wireguard-go
 
 line a "$S babeld $S" addr4 sadr
 line b "babeld $S babeld" addr4 sadr
@@ -37,17 +37,8 @@ phase_wrong_key j
 phase_time "source-specific, wrong key"
 phase_many k m
 phase_time "many prefixes"
-phase_retract "${ALL[@]}"
-phase_time "retraction"
-phase_restart last TERM "${ALL[@]}"
-phase_time "restart"
-phase_restart middle KILL "${ALL[@]}"
-phase_time "kill"
-phase_cut "${ALL[@]}"
-phase_time "cut"
-phase_rotate h "$HMAC1" "$HMAC2"
-phase_rotate i "$BLAKE1" "$BLAKE2"
-phase_time "rotation of keys"
+phases_of_change "${ALL[@]}"
+phases_of_keys h i
 
 # The delay metric: the tunnel takes 30 ms each way. babeld's first sample counts double, and it forgets slowly.
 delay_known() {

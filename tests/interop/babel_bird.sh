@@ -9,7 +9,7 @@
 S=$SUBJECT
 need "$S"
 need bird
-command -v wireguard-go >/dev/null || skip_all "no wireguard-go"
+need wireguard-go
 
 line a "$S bird $S" addr4
 line b "bird $S bird" addr4
@@ -36,17 +36,8 @@ phase_wrong_key j
 phase_time "source-specific, wrong key"
 phase_many k m
 phase_time "many prefixes"
-phase_retract "${ALL[@]}"
-phase_time "retraction"
-phase_restart last TERM "${ALL[@]}"
-phase_time "restart"
-phase_restart middle KILL "${ALL[@]}"
-phase_time "kill"
-phase_cut "${ALL[@]}"
-phase_time "cut"
-phase_rotate h "$HMAC1" "$HMAC2"
-phase_rotate i "$BLAKE1" "$BLAKE2"
-phase_time "rotation of keys"
+phases_of_change "${ALL[@]}"
+phases_of_keys h i
 captures_end a2-el a2-er b2-el b2-er c2-el d2-el h2-el i2-el e2-we2 f1-wf1
 check "every program is still there" all_alive
 phase_time "captures"

@@ -9,7 +9,7 @@
 S=$SUBJECT
 need "$S"
 need frr
-command -v wireguard-go >/dev/null || skip_all "no wireguard-go"
+need wireguard-go
 
 line a "$S frr $S" addr4
 line b "frr $S frr" addr4
@@ -27,14 +27,7 @@ phase_begin "${ALL[@]}"
 phase_time "begin"
 phase_many k m
 phase_time "many prefixes"
-phase_retract "${ALL[@]}"
-phase_time "retraction"
-phase_restart last TERM "${ALL[@]}"
-phase_time "restart"
-phase_restart middle KILL "${ALL[@]}"
-phase_time "kill"
-phase_cut "${ALL[@]}"
-phase_time "cut"
+phases_of_change "${ALL[@]}"
 captures_end a2-el a2-er b2-el b2-er e2-we2 f1-wf1
 check "every program is still there" all_alive
 phase_time "captures"

@@ -46,6 +46,7 @@ need() {
 	case $1 in
 	meshd) "$MESHD" --help 2>&1 | grep -qw routes || skip_all "this meshd has no Babel" ;;
 	babeld) command -v babeld >/dev/null || skip_all "no babeld" ;;
+	wireguard-go) command -v wireguard-go >/dev/null || skip_all "no wireguard-go" ;;
 	bird) command -v bird >/dev/null || skip_all "no bird (package bird2)" ;;
 	frr)
 		[[ -x $FRR_DIR/babeld && -x $FRR_DIR/zebra ]] || skip_all "no babeld of FRR's (package frr)"
@@ -489,6 +490,25 @@ phase_sadr() { # LINE...
 # How long each phase takes, for who wonders.
 phase_at=$SECONDS
 phase_time() { note "$1: $((SECONDS - phase_at)) s" && phase_at=$SECONDS; }
+
+# What every program has to go through: a network goes and comes back, routers end in good order and not, a cable is silent.
+phases_of_change() { # LINE...
+	phase_retract "$@"
+	phase_time "retraction"
+	phase_restart last TERM "$@"
+	phase_time "restart"
+	phase_restart middle KILL "$@"
+	phase_time "kill"
+	phase_cut "$@"
+	phase_time "cut"
+}
+
+# And those that authenticate: other keys, one line with each kind.
+phases_of_keys() { # HMAC-LINE BLAKE-LINE
+	phase_rotate "$1" "$HMAC1" "$HMAC2"
+	phase_rotate "$2" "$BLAKE1" "$BLAKE2"
+	phase_time "rotation of keys"
+}
 
 # Captures. All that a router says and hears in Babel on one of its interfaces.
 capture_babel() { CAPTURE_LEN=0 capture "$1" "$2" "$1-$2" -p udp port 6696; } # NS IFACE (FRR does not like promiscuous mode to change)
