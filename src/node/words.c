@@ -121,7 +121,7 @@ static const struct {
 
 enum {
 	RATE_UNITS = sizeof(rate_units) / sizeof(rate_units[0]),
-	RATE_DECIMALS = 9,
+	PART_DIGITS = 9,
 	RATE_WHOLE_DIGITS = 12,
 	TIME_WHOLE_DIGITS = 9,
 };
@@ -141,6 +141,35 @@ static bool take_digits(const char **s, size_t max, uint64_t *out, size_t *count
 	return *count && *count <= max;
 }
 
+/* A number: so many digits at the most, and some may stand behind a point. */
+struct decimal {
+	uint64_t whole, part;
+	size_t part_digits;
+};
+
+static bool take_decimal(const char **s, size_t whole_digits, struct decimal *d)
+{
+	size_t count;
+
+	*d = (struct decimal){ 0 };
+	if (!take_digits(s, whole_digits, &d->whole, &count))
+		return false;
+	if (**s != '.')
+		return true;
+	++*s;
+	return take_digits(s, PART_DIGITS, &d->part, &d->part_digits);
+}
+
+/* What is behind the point, in units; what is less than one is left out. */
+static uint64_t part_in(const struct decimal *d, uint64_t unit)
+{
+	uint64_t part = d->part * unit;
+
+	for (size_t i = 0; i < d->part_digits; i++)
+		part /= 10;
+	return part;
+}
+
 static bool rate_unit(const char *s, uint64_t *bits)
 {
 	while (word_is_blank(*s))
@@ -155,51 +184,32 @@ static bool rate_unit(const char *s, uint64_t *bits)
 
 bool word_to_rate(const char *s, uint64_t *bps)
 {
-	uint64_t whole, part = 0, unit;
-	size_t count;
+	struct decimal d;
+	uint64_t unit;
 
-	if (!take_digits(&s, RATE_WHOLE_DIGITS, &whole, &count))
+	if (!take_decimal(&s, RATE_WHOLE_DIGITS, &d) || !rate_unit(s, &unit) || d.whole >= UINT64_MAX / unit)
 		return false;
-	count = 0;
-	if (*s == '.') {
-		s++;
-		if (!take_digits(&s, RATE_DECIMALS, &part, &count))
-			return false;
-	}
-	if (!rate_unit(s, &unit) || whole >= UINT64_MAX / unit)
-		return false;
-	part *= unit;
-	for (; count; count--)
-		part /= 10;
-	*bps = whole * unit + part;
+	*bps = d.whole * unit + part_in(&d, unit);
 	return true;
 }
 
 bool word_to_time(const char *s, int64_t *us)
 {
-	uint64_t whole, part = 0, unit;
-	size_t count;
+	struct decimal d;
+	uint64_t unit, n;
 
-	if (!take_digits(&s, TIME_WHOLE_DIGITS, &whole, &count))
+	if (!take_decimal(&s, TIME_WHOLE_DIGITS, &d))
 		return false;
-	count = 0;
-	if (*s == '.') {
-		s++;
-		if (!take_digits(&s, RATE_DECIMALS, &part, &count))
-			return false;
-	}
 	if (!*s || word_equal(s, "s"))
 		unit = 1000000;
 	else if (word_equal(s, "ms"))
 		unit = 1000;
 	else
 		return false;
-	part *= unit;
-	for (; count; count--)
-		part /= 10;
-	if (whole * unit + part > TIME_MAX_US)
+	n = d.whole * unit + part_in(&d, unit);
+	if (n > TIME_MAX_US)
 		return false;
-	*us = (int64_t)(whole * unit + part);
+	*us = (int64_t)n;
 	return true;
 }
 

@@ -43,11 +43,6 @@ static const char *words(const struct iface *i, int err)
 	return kernel[0] ? kernel : strerror(-err);
 }
 
-static bool prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
-{
-	return a->len == b->len && ip_addr_equal(&a->addr, &b->addr);
-}
-
 void iface_init(struct iface *i, struct netlink *nl, uint32_t ifindex, const char *name, const struct log *log)
 {
 	memset(i, 0, sizeof(*i));
@@ -86,7 +81,7 @@ static void prefixes_add(void *ctx, const struct ip_prefix *p)
 static bool prefixes_have(const struct ip_prefix *v, size_t count, const struct ip_prefix *p)
 {
 	for (size_t j = 0; j < count; j++)
-		if (prefix_equal(&v[j], p))
+		if (ip_prefix_equal(&v[j], p))
 			return true;
 	return false;
 }
@@ -604,7 +599,7 @@ int iface_set_listen_prefix(struct iface *i, const struct ip_prefix *p, struct t
 	bool same;
 
 	ip_prefix_mask(&want);
-	same = prefix_equal(&want, &old);
+	same = ip_prefix_equal(&want, &old);
 	if (want.addr.family != IP_NONE) {
 		int err = netlink_local_route_add(i->nl, &want);
 

@@ -345,7 +345,7 @@ static bool note_listen_prefix(struct parent *p)
 {
 	const struct ip_prefix *now = &p->facts.listen_prefix, *noted = &p->run.listen_prefix;
 
-	if (now->len == noted->len && ip_addr_equal(&now->addr, &noted->addr))
+	if (ip_prefix_equal(now, noted))
 		return true;
 	p->run.listen_prefix = *now;
 	return write_runfile(p);
