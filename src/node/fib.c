@@ -193,7 +193,7 @@ bool fib_set(struct fib *f, const struct prefix_pair *p, enum fib_action action,
 	e->announcer_count = (uint32_t)announcer_count;
 	if (copy)
 		e->announcers.many = copy;
-	else
+	else if (announcer_count)
 		memcpy(e->announcers.few, announcers, announcer_count * sizeof(struct lane_peer *));
 	return true;
 }
